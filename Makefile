@@ -1,0 +1,79 @@
+# Two commands: `make demo` builds everything and prints the results; `make test` runs the tests.
+# Both set up what is missing first. Nothing is installed outside of .venv/.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := uv==0.13.9
+INSTALL = UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
+# DVC and the stages find the environment's own `python` and `dvc` first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help setup demo test unit check format profile lock clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(VENV)/.ready  ## the virtual environment with pinned dependencies (about a minute; again: nothing)
+
+demo: $(VENV)/.ready  ## everything from the motions to the report, then the results table
+	dvc repro
+	@cat data/reports/results.txt
+	@echo
+	@echo "report      $(CURDIR)/data/reports/report.html"
+	@echo "validation  $(CURDIR)/data/reports/validation/clips.html, examples.html"
+	@echo "time spent  $(CURDIR)/runs/costs.jsonl"
+
+test: $(VENV)/.ready-dev  ## all tests (the small chain of all stages is built once)
+	pytest
+
+unit: $(VENV)/.ready-dev  ## the tests that need no chain
+	pytest -m "not chain"
+
+check: $(VENV)/.ready-dev  ## lint, format, types, floors
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+format: $(VENV)/.ready-dev  ## put the code into form
+	ruff check --fix .
+	ruff format .
+
+profile: $(VENV)/.ready  ## P=ci writes profiles/ci.yaml into params.yaml and shows what changed
+	@test -n "$(P)" || { echo "name a profile: make profile P=ci; there are: $$(ls profiles | sed 's/\.yaml//' | xargs)"; exit 2; }
+	@test -f "profiles/$(P).yaml" || { echo "no profiles/$(P).yaml; there are: $$(ls profiles | sed 's/\.yaml//' | xargs)"; exit 2; }
+	@python -m irg_core.params profiles/$(P).yaml
+
+lock: $(VENV)/.ready-dev  ## resolve the pins again
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	# A local build tag would make the pin impossible to install elsewhere.
+	sed -i.bak 's/+cpu$$//' requirements.lock requirements-dev.lock && rm -f requirements.lock.bak requirements-dev.lock.bak
+
+clean:  ## remove what was made, but neither the environment nor DVC's cache
+	find data -mindepth 1 -maxdepth 1 ! -name LICENSE -exec rm -rf {} +
+	rm -rf runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/uv:
+	@test -n "$(PYTHON)" || { echo "no Python found; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "$(PYTHON) is $$("$(PYTHON)" --version 2>&1); Python 3.11 is needed. Name one: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	@"$(PYTHON)" -m venv $(VENV) || { \
+	  echo "could not make a virtual environment; on Debian and Ubuntu: apt-get install python3.11-venv, then make setup"; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV) || { \
+	  echo "could not install $(UV); is the package index within reach? Try: $(BIN)/python -m pip install $(UV)"; rm -rf $(VENV); exit 2; }
+
+$(VENV)/.ready: requirements.lock | $(VENV)/bin/uv
+	@echo "installing the pinned dependencies (about a minute)"
+	@$(INSTALL) -r requirements.lock || { \
+	  echo "an install failed (see above); check the network and the free disk space (3 GB), then run make again"; exit 2; }
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.lock | $(VENV)/.ready
+	@$(INSTALL) -r requirements-dev.lock || { \
+	  echo "an install failed (see above); check the network and the free disk space (3 GB), then run make again"; exit 2; }
+	@touch $@

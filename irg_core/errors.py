@@ -1,0 +1,33 @@
+"""Every error that a user can mend, on one page.
+
+Each message names the thing, the place and the way out. Data that is merely bad never raises: it becomes a
+`Rejection` row (see `records.annotation`).
+"""
+
+
+class FactoryError(Exception):
+    """A wrong set-up or a broken promise between stages; the command line prints it without a traceback."""
+
+
+class ParamsError(FactoryError):
+    """A parameter is missing, unknown or out of its range."""
+
+
+class UnknownPlugin(FactoryError):
+    """A plug-in is named in params.yaml for which there is no file."""
+
+
+class SourceError(FactoryError):
+    """A source corpus is missing, unreadable or empty."""
+
+
+class TableError(FactoryError):
+    """A table is missing or does not have the columns of its record."""
+
+
+class ModelError(FactoryError):
+    """A model folder is incomplete or does not fit the tables it meets."""
+
+
+class ValidationFailed(FactoryError):
+    """A table breaks an expectation; nothing that depends on it may run."""

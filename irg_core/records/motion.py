@@ -1,0 +1,99 @@
+"""What is known about a motion: the take as it came in, the clip cut from it, its measured facts, its tokens."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+FEATURES = 263
+"""Numbers a frame in HumanML3D's format, 22 joints at 20 fps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCaption:
+    """A sentence that came with the motion."""
+
+    text: str
+    template: str  # name of the grammar template it was made from, "" where a person wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One motion as its corpus gives it; what `read(root)` yields. Never stored."""
+
+    name: str  # unique within the corpus
+    joints: np.ndarray  # [frames, 22, 3] float64, metres, y up, HumanML3D joint order
+    fps: float
+    captions: tuple[SourceCaption, ...]
+    cell: str  # what kind of motion it is; takes of one cell never straddle seen and unseen
+    truth: str  # the synthesiser's parameters as JSON, "" for real motion; never shown to annotators
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One motion by one performer, 20 frames a second, facing +Z at frame 0, feet on the floor."""
+
+    clip_id: str  # "<corpus>/<take>" or "<corpus>/<take>#<cut>", unique across corpora
+    corpus: str
+    take: str  # "<corpus>/<take>": the unit of splitting, so that a cut never straddles two splits
+    cell: str
+    features: Annotated[np.ndarray, FEATURES]  # [frames, 263] float32, not normalised
+    captions: list[SourceCaption]
+    truth: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where a clip belongs, and which of its captions may be seen there."""
+
+    clip_id: str
+    corpus: str
+    split: str  # train | val | test
+    unseen: bool  # its cell occurs in test only
+    captions: list[int]  # indices of its source captions; a held-out template is visible in test only
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One thing that happens in a motion: measured in a clip, or asked for by a sentence.
+
+    An unknown or unmentioned attribute is empty ("" or 0 or NaN), never guessed.
+    """
+
+    action: str  # one of kinematics.ACTIONS, or "other"
+    start: float  # seconds from the clip's start; NaN where a sentence asks
+    end: float
+    side: str  # "left" | "right" | "both" | ""
+    direction: str  # "forward" | "backward" | "left" | "right" | ""
+    turn: float  # signed degrees, left positive; NaN if none
+    count: int  # repetitions; 0 unknown
+    speed: str  # "slow" | "normal" | "fast" | ""
+    amplitude: str  # "small" | "normal" | "large" | ""
+    distance: float  # metres travelled by the root; NaN unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was measured in one clip, in the order of time. The annotator never sees joints, only these."""
+
+    clip_id: str
+    seconds: float
+    phases: list[Phase]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionTokens:
+    """The codes of one clip, one for every four frames."""
+
+    clip_id: str
+    tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One attribute in which a motion is not what was asked for."""
+
+    attribute: str  # action | missing | extra | order | side | direction | turn | count | speed | amplitude
+    action: str  # of the phase concerned
+    asked: str  # in words, "" for an extra phase
+    shown: str  # in words, "" for a missing phase

@@ -1,0 +1,63 @@
+"""What the language model trains on. Motions stand in texts as `<Motion><Motion_17>…</Motion>`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of an answer; only supervised ones carry loss."""
+
+    text: str
+    supervised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One supervised example: a prompt, which never carries loss, and an answer in segments."""
+
+    example_id: str
+    task: str  # a Stage-1 task, "base" or "trace"
+    split: str  # train | val
+    prompt: str
+    answer: list[Segment]
+    lineage: list[str]  # keys of the rows it was composed from
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One Stage-3 prompt and what its rewards compare with."""
+
+    goal_id: str  # caption_id
+    clip_id: str
+    split: str
+    text: str  # the goal caption
+    prompt: str
+    tokens: list[int]  # the goal motion
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One logged number of a training; without seconds, so that equal runs give equal logs."""
+
+    row: str  # "<step, eight digits>/<name>"
+    step: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sampled answer to a Stage-3 goal, as rewards see it. Never stored.
+
+    Points lie in the `reward` evaluator's space.
+    """
+
+    goal_id: str
+    text: str  # the goal caption
+    answer: str  # everything the model said
+    codes: int  # size of the motion codebook
+    text_point: np.ndarray  # of the goal caption
+    goal_point: np.ndarray  # of the goal motion
+    motion_point: np.ndarray | None  # of the final motion; None where the trace is malformed

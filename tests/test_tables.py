@@ -1,0 +1,83 @@
+"""Tables: what goes in comes out, equal rows give equal bytes, and a reader never sees half a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irg_core import tables
+from irg_core.errors import TableError
+from irg_core.records.annotation import Analysis, Caption, Rejection
+from irg_core.records.motion import FEATURES, Clip, Facts, Phase, SourceCaption
+
+NAN = float("nan")
+
+
+def clip(name: str, frames: int) -> Clip:
+    features = np.arange(frames * FEATURES, dtype=np.float32).reshape(frames, FEATURES)
+    return Clip(f"c/{name}", "c", f"c/{name}", "walk", features, [SourceCaption("a person walks", "plain")], "")
+
+
+def rejection(key: str) -> Rejection:
+    return Rejection(key, "ingest", "too short", "1 frame")
+
+
+def test_frames_of_different_lengths_come_back_row_by_row(tmp_path: Path) -> None:
+    clips = [clip("b", 3), clip("a", 7), clip("c", 0)]
+    assert tables.commit(tmp_path / "clips.parquet", clips, Clip) == 3
+    back = {row.clip_id: row for row in tables.read(tmp_path / "clips.parquet", Clip)}
+    for row in clips:
+        assert np.array_equal(back[row.clip_id].features, row.features)
+        assert back[row.clip_id].captions == row.captions
+
+
+def test_nested_records_come_back_as_records(tmp_path: Path) -> None:
+    phase = Phase("walk", 0.0, 1.5, "", "forward", 90.0, 2, "fast", "", 1.25)
+    tables.commit(tmp_path / "facts.parquet", [Facts("c/a", 1.5, [phase])], Facts)
+    assert tables.read(tmp_path / "facts.parquet", Facts)[0].phases == [phase]
+    analysis = Analysis("c/a/0", "c/a", [phase], "It walks.", ["p", "q", "r"], "d")
+    tables.commit(tmp_path / "analyses.parquet", [analysis], Analysis)
+    assert tables.read(tmp_path / "analyses.parquet", Analysis) == [analysis]
+
+
+@given(order=st.permutations(range(20)))
+def test_the_order_of_rows_does_not_change_a_byte(order: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("order")
+    rows = [Caption(f"c/{n}/0", f"c/{n}", 0, f"text {n}", "", "source") for n in range(20)]
+    tables.commit(folder / "one.parquet", rows, Caption)
+    tables.commit(folder / "two.parquet", [rows[n] for n in order], Caption)
+    assert (folder / "one.parquet").read_bytes() == (folder / "two.parquet").read_bytes()
+
+
+def test_a_duplicate_key_is_refused_and_leaves_the_old_table(tmp_path: Path) -> None:
+    path = tmp_path / "rejections.parquet"
+    tables.commit(path, [rejection("a")], Rejection)
+    before = path.read_bytes()
+    with pytest.raises(TableError, match="'b' occurs twice"):
+        tables.commit(path, [rejection("b"), rejection("b")], Rejection)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["rejections.parquet"]
+
+
+def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
+    assert tables.commit(tmp_path / "clips.parquet", [], Clip) == 0
+    assert tables.read(tmp_path / "clips.parquet", Clip) == []
+
+
+def test_reading_names_the_file_and_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"missing\.parquet is missing; `dvc repro` makes it"):
+        tables.read(tmp_path / "missing.parquet", Clip)
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(TableError, match="not a readable Parquet file"):
+        tables.read(tmp_path / "torn.parquet", Clip)
+    tables.commit(tmp_path / "other.parquet", [rejection("a")], Rejection)
+    with pytest.raises(TableError, match="has columns"):
+        tables.read(tmp_path / "other.parquet", Clip)
+
+
+def test_only_the_files_named_are_read(tmp_path: Path) -> None:
+    for name in ("kept", "removed"):
+        tables.commit(tmp_path / f"{name}.parquet", [rejection(name)], Rejection)
+    assert [row.key for row in tables.read_all(tmp_path, ["kept"], Rejection)] == ["kept"]
