@@ -1,0 +1,61 @@
+"""train_base: from a caption to the codes of its motion; the language model's first words, and its vocabulary."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from irg_core import dialogue
+from irg_core.files import whole_folder
+from irg_core.models.language import Language, LanguageConfig
+from irg_core.models.vocabulary import Vocabulary
+from irg_core.models.vqvae import MotionTokenizer
+from irg_core.params import names, section
+from irg_core.records.annotation import Caption, visible_captions
+from irg_core.records.motion import MotionTokens, Split
+from irg_core.records.training import Example, Segment
+from irg_core.seeds import derive
+from irg_core.summaries import summarise
+from irg_core.tables import read, read_all
+from irg_core.tasks.generate import TEMPLATES
+from irg_core.training import loop
+from irg_core.training.checkpoint import checkpoints
+
+
+@dataclass(frozen=True)
+class TrainBaseParams:
+    """`train_base` in params.yaml."""
+
+    pieces: int
+    """Pieces of text in the vocabulary, beside tags and codes. More makes texts shorter and rare pieces unlearned."""
+    net: LanguageConfig
+    training: loop.SupervisedParams
+
+
+def main(tokens: Path, captions: Path, splits: Path, tokenizer: Path, verdict: Path, out: Path) -> None:
+    params = section("train_base", TrainBaseParams)
+    corpora = names("corpora")
+    shown = [split for split in read(splits, Split) if split.split in ("train", "val")]
+    said = visible_captions(read_all(captions, corpora, Caption), shown)
+    motions = {row.clip_id: row.tokens for row in read_all(tokens, corpora, MotionTokens)}
+    part = {split.clip_id: split.split for split in shown}
+    examples = [example(caption, part[clip], motions[clip]) for clip, found in said.items() for caption in found]
+
+    texts = [caption.text for clip, found in said.items() if part[clip] == "train" for caption in found]
+    vocabulary = Vocabulary.learn(texts, params.pieces, MotionTokenizer.load(tokenizer).codes)
+    language = Language.create(params.net, vocabulary, derive(params.training.seed, "weights"))
+    inputs = [splits, tokenizer, *(folder / f"{corpus}.parquet" for folder in (tokens, captions) for corpus in corpora)]
+    kept = checkpoints("train_base", params, inputs, params.training.checkpoint_every)
+    journal, dropped = loop.train("train_base", params.training, language, examples, kept)
+
+    with whole_folder(out) as aside:
+        language.save(aside)
+        journal.save(aside)
+    kept.discard()
+    loss = journal.last("heldout_loss")
+    summarise("train_base", examples=len(examples), pieces=vocabulary.size, too_long=dict(dropped), heldout_loss=loss)
+
+
+def example(caption: Caption, split: str, codes: list[int]) -> Example:
+    prompt = TEMPLATES[0].format(goal=caption.text)
+    return Example(
+        caption.caption_id, "base", split, prompt, [Segment(dialogue.motion(codes), True)], [caption.clip_id]
+    )

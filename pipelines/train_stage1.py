@@ -1,0 +1,25 @@
+"""train_stage1: the eight atomic tasks, on from base; only answers carry loss."""
+
+from pathlib import Path
+
+from irg_core.files import whole_folder
+from irg_core.models.language import Language
+from irg_core.params import section
+from irg_core.records.training import Example
+from irg_core.summaries import summarise
+from irg_core.tables import read
+from irg_core.training import loop
+from irg_core.training.checkpoint import checkpoints
+
+
+def main(base: Path, examples: Path, verdict: Path, out: Path) -> None:
+    params = section("train_stage1", loop.SupervisedParams)
+    language, rows = Language.load(base), read(examples, Example)
+    kept = checkpoints("train_stage1", params, [base, examples], params.checkpoint_every)
+    journal, dropped = loop.train("train_stage1", params, language, rows, kept)
+
+    with whole_folder(out) as aside:
+        language.save(aside)
+        journal.save(aside)
+    kept.discard()
+    summarise("train_stage1", examples=len(rows), too_long=dict(dropped), heldout_loss=journal.last("heldout_loss"))

@@ -1,0 +1,84 @@
+"""The two evaluators: what they promise to those who embed with them, whatever their training taught them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from irg_core.errors import ModelError
+from irg_core.models.evaluator import Evaluator
+from irg_core.seeds import rng
+
+STATS = {"mean": [0.0] * 263, "std": [1.0] * 263}
+CAPTIONS = ["a person walks forward", "a person waves with the left hand twice"]
+ARCHITECTURES = ["guo", "tmr"]
+
+
+def evaluator(architecture: str) -> Evaluator:
+    return Evaluator.create(architecture, 32, 1, 16, CAPTIONS, STATS)
+
+
+def motions(*lengths: int) -> list[np.ndarray]:
+    return [rng(1, "motion", length).standard_normal((length, 263)).astype(np.float32) for length in lengths]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_point_does_not_depend_on_who_shares_the_batch(architecture: str) -> None:
+    judge, clips = evaluator(architecture), motions(4, 21, 40, 63, 198)
+    texts = [*CAPTIONS, "waves", ""]
+    together, alone = judge.embed_motions(clips), np.concatenate([judge.embed_motions([clip]) for clip in clips])
+    assert np.allclose(together, alone, atol=1e-5)
+    assert np.allclose(judge.embed_texts(texts), np.concatenate([judge.embed_texts([t]) for t in texts]), atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_is_saved_is_what_is_loaded(architecture: str, tmp_path: Path) -> None:
+    judge, clips = evaluator(architecture), motions(30, 50)
+    judge.save(tmp_path)
+    again = Evaluator.load(tmp_path)
+    assert np.array_equal(judge.embed_motions(clips), again.embed_motions(clips))
+    assert np.array_equal(judge.embed_texts(CAPTIONS), again.embed_texts(CAPTIONS))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_contacts_and_frames_short_of_a_patch_are_not_looked_at(architecture: str) -> None:
+    judge, (clip,) = evaluator(architecture), motions(43)
+    changed = clip.copy()
+    changed[:, -4:] = 9.0
+    changed[40:] = 9.0
+    assert np.array_equal(judge.embed_motions([clip]), judge.embed_motions([changed]))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_clip_shorter_than_a_patch_is_held_and_one_without_frames_refused(architecture: str) -> None:
+    judge = evaluator(architecture)
+    assert np.isfinite(judge.embed_motions(motions(1))).all()
+    with pytest.raises(ModelError, match="without frames"):
+        judge.embed_motions([np.zeros((0, 263), np.float32)])
+
+
+def test_case_and_punctuation_make_no_other_sentence_and_unknown_words_are_alike() -> None:
+    judge = evaluator("guo")
+    said = judge.embed_texts(
+        ["A person walks, forward.", CAPTIONS[0], "a person flies forward", "a person swims forward"]
+    )
+    assert np.array_equal(said[0], said[1])
+    assert np.array_equal(said[2], said[3])
+    assert not np.allclose(said[1], said[2])
+
+
+def test_points_of_tmr_lie_on_the_unit_sphere() -> None:
+    judge = evaluator("tmr")
+    points = np.concatenate([judge.embed_motions(motions(20, 40)), judge.embed_texts(CAPTIONS)])
+    assert np.allclose(np.linalg.norm(points, axis=1), 1.0, atol=1e-5)
+
+
+def test_a_folder_that_is_no_evaluator_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is no evaluator"):
+        Evaluator.load(tmp_path)
+    evaluator("tmr").save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"width": 64}))
+    with pytest.raises(ModelError, match="is no evaluator"):
+        Evaluator.load(tmp_path)

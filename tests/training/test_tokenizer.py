@@ -1,0 +1,150 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from irg_core.models.vqvae import VqConfig
+from irg_core.records.motion import Clip, SourceCaption, Split
+from irg_core.seeds import rng
+from irg_core.tables import commit
+from irg_core.training import tokenizer
+from irg_core.training.checkpoint import Checkpoints
+from irg_core.training.tokenizer import PartWeights, TrainTokenizerParams, Windows
+
+ROOT = Path(__file__).parents[2]
+PARAMS = TrainTokenizerParams(
+    seed=1,
+    threads=1,
+    precision="float32",
+    net=VqConfig(width=32, depth=1, codes=32, code_width=16),
+    steps=60,
+    batch=16,
+    window=32,
+    learning_rate=0.002,
+    warmup=3,
+    decay=0.9,
+    commitment=0.02,
+    velocity=0.5,
+    drift=0.5,
+    weights=PartWeights(root=1.0, positions=1.0, rotations=0.5, velocities=0.5, contacts=0.05),
+    log_every=20,
+    checkpoint_every=5,
+)
+MEAN, STD = np.zeros(263, dtype=np.float32), np.full(263, 0.07, dtype=np.float32)
+
+
+def clips(count: int, frames: int = 70) -> list[np.ndarray]:
+    """Smooth random curves in the shape of features."""
+    time_axis = np.arange(frames)[:, None] / 10
+    phases = rng(0, "phases").uniform(0, 6, 263)
+    speeds = [rng(index, "clip").uniform(0.5, 2) for index in range(count)]
+    return [(0.1 * np.sin(speed * time_axis + phases)).astype(np.float32) for speed in speeds]
+
+
+def test_windows_hold_frames_in_their_order_and_mask_what_is_missing() -> None:
+    numbered = [
+        np.full((length, 263), 1000.0 * index) + np.arange(length)[:, None] for index, length in enumerate((9, 40))
+    ]
+    frames, real = Windows(numbered, 16).draw(seed=1, step=0, batch=200)
+    assert frames.shape == (200, 16, 263)
+    short = frames[:, 0, 0] < 1000
+    assert 0 < short.sum() < 30
+    assert (real.sum(1) == torch.where(short, 9, 16)).all()
+    steps = frames[:, :, 0].diff(dim=1)
+    assert (steps[real[:, 1:]] == 1).all()
+    assert frames[~short][:, 0, 0].unique().numel() == 25
+
+
+def test_windows_are_drawn_by_seed_and_step() -> None:
+    windows = Windows(clips(5), 16)
+    one, same, other = (windows.draw(1, step, 4)[0] for step in (3, 3, 4))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_the_weights_of_a_frames_parts_are_shares_of_one() -> None:
+    part = tokenizer.part_weights(PARAMS.weights)
+    assert part.sum().item() == pytest.approx(1.0)
+    assert part[:4].sum().item() == pytest.approx(1.0 / 3.05)
+
+
+def test_perplexity_counts_codes_in_use() -> None:
+    assert tokenizer.perplexity(np.array([0, 1, 2, 3]), 8) == pytest.approx(4.0)
+    assert tokenizer.perplexity(np.array([5, 5, 5]), 8) == pytest.approx(1.0)
+
+
+def test_training_brings_the_error_far_below_the_mean_pose(tmp_path: Path) -> None:
+    trained, journal = tokenizer.train(PARAMS, clips(20), clips(4), MEAN, STD, Checkpoints(tmp_path, 99))
+    motions = clips(8, 40)
+    again = trained.decode(trained.encode(motions))
+    error = np.mean([np.abs(a - b).mean() for a, b in zip(motions, again, strict=True)])
+    assert error < 0.5 * np.mean([np.abs(motion).mean() for motion in motions])
+    assert {row.name for row in journal.rows} >= {"reconstruction", "heldout_mpjpe_mm", "heldout_perplexity"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Tables and parameters for the stage `train_tokenizer`, in a folder of their own."""
+    rows = [
+        Clip(f"toy/{n}", "toy", f"toy/{n}", "", motion, [SourceCaption("moves", "")], "")
+        for n, motion in enumerate(clips(12))
+    ]
+    splits = [Split(row.clip_id, "toy", "val" if n > 9 else "train", False, [0]) for n, row in enumerate(rows)]
+    commit(tmp_path / "clips/toy.parquet", rows, Clip)
+    commit(tmp_path / "splits.parquet", splits, Split)
+    (tmp_path / "stats.json").write_text(json.dumps({"mean": MEAN.tolist(), "std": STD.tolist()}))
+    knobs = replace(PARAMS, steps=80, checkpoint_every=10)
+    section = {name: getattr(knobs, name) for name in knobs.__dataclass_fields__}
+    section |= {"net": vars(knobs.net), "weights": vars(knobs.weights)}
+    runtime = {**yaml.safe_load((ROOT / "params.yaml").read_text())["runtime"], "executor": "local"}
+    values = {"corpora": {"toy": {}}, "runtime": runtime, "train_tokenizer": section}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path
+
+
+def test_a_killed_stage_goes_on_and_ends_with_the_same_bytes(place: Path) -> None:
+    _finish(_start(place, "whole"))
+    whole = _content(place / "whole")
+    for kill in range(2):
+        seen = _kill_after_a_checkpoint(_start(place, "cut"), place / "runs")
+        assert seen, f"kill {kill} came too late: the stage had ended"
+    said = _finish(_start(place, "cut"))
+    assert "going on after step" in said
+    assert _content(place / "cut") == whole
+    assert not list((place / "runs/train_tokenizer").glob("*/step-*"))
+
+
+def _start(place: Path, out: str) -> subprocess.Popen[str]:
+    arguments = ["train_tokenizer", "clips", "splits.parquet", "stats.json", "stats.json", out]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *arguments], cwd=place, env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def _finish(stage: subprocess.Popen[str]) -> str:
+    said, _ = stage.communicate(timeout=120)
+    assert stage.returncode == 0, said
+    return said
+
+
+def _kill_after_a_checkpoint(stage: subprocess.Popen[str], runs: Path) -> bool:
+    """Kill -9 as soon as there is a step that was not there before; False if the stage ended first."""
+    before = set(runs.glob("*/*/step-*"))
+    while stage.poll() is None and not set(runs.glob("*/*/step-*")) - before:
+        time.sleep(0.002)
+    stage.send_signal(signal.SIGKILL)
+    return stage.wait() == -signal.SIGKILL
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
