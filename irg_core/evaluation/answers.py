@@ -1,0 +1,179 @@
+"""How each kind of model answers the goals: `evaluate.models.<m>.answers` names a function of `KINDS`.
+
+Whatever a model is, it ends up as `Answers`: motions for every goal, once or as first and final try, and what was said.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from irg_core import dialogue
+from irg_core.evaluation.goals import Goal
+from irg_core.models import decoding
+from irg_core.models.decoding import LoopPrompts, Sampling
+from irg_core.models.language import Language
+from irg_core.models.vqvae import MotionTokenizer
+from irg_core.records.evaluation import Generation
+from irg_core.seeds import derive
+from irg_core.tasks import generate, instruct, refine_instructed
+
+Kind = Literal["references", "direct", "composed", "trace"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row of the results table: a motion for every goal."""
+
+    row: str
+    motion: str  # "first" | "final" | "only"
+    features: list[np.ndarray]
+    is_shuffled: bool = False  # paired with the texts of other goals: a control
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All that one model said to the goals."""
+
+    shown: list[Shown]
+    generations: list[Generation]
+    counts: dict[str, Any]
+    """Stop reasons, rounds, failures, share of well-formed traces: whatever is no score."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Everything that a model is asked with."""
+
+    model: str
+    weights: Path
+    goals: Sequence[Goal]
+    tokenizer: MotionTokenizer
+    sampling: Sampling
+    free_clips: int
+
+
+def references(asked: Asked) -> Answers:
+    """What models are measured against: the clips, clips of other goals, one pose for all, and the tokenizer alone."""
+    real = [goal.clip.features for goal in asked.goals]
+    codes = asked.tokenizer.encode(real)
+    # As long for every goal: a pose held for as long as the goal's own motion would tell its length.
+    still = np.tile(mean_pose(asked.weights), (int(np.median([len(frames) for frames in real])), 1))
+    shown = [
+        Shown("real", "only", real),
+        Shown("random", "only", real, is_shuffled=True),
+        Shown("mean-pose", "only", [still] * len(real)),
+        Shown("reconstruction", "only", asked.tokenizer.decode(codes)),
+    ]
+    said = [
+        _generation("reconstruction", goal, dialogue.motion(tokens), [tokens], True, "single")
+        for goal, tokens in zip(asked.goals, codes, strict=True)
+    ]
+    return Answers(shown, said, {})
+
+
+def direct(asked: Asked) -> Answers:
+    """One motion a goal. The control pairs it with another goal's text: if codes depend on the text, it must fall."""
+    language = Language.load(asked.weights)
+    prompts = {goal.caption_id: generate.TEMPLATES[0].format(goal=goal.text) for goal in asked.goals}
+    answers = decoding.generate(language, prompts, "motion", asked.sampling)
+    said = []
+    for goal in asked.goals:
+        answer = answers[goal.caption_id]
+        motions = answer.motions(language.vocabulary)
+        said.append(_generation(asked.model, goal, answer.text, motions, bool(motions), answer.stop))
+    decoded, failures = _decoded([row.motions for row in said], -1, asked)
+    shown = [Shown(asked.model, "only", decoded), Shown(f"{asked.model}-shuffled", "only", decoded, is_shuffled=True)]
+    return Answers(shown, said, _counts(said, failures))
+
+
+def composed(asked: Asked) -> Answers:
+    """The loop around a Stage-1 model: generate, then instruct and refine until nothing is left to refine."""
+    language = Language.load(asked.weights)
+    prompts = LoopPrompts(generate.TEMPLATES[0], instruct.TEMPLATES[0], refine_instructed.TEMPLATES[0])
+    answers = decoding.compose(language, {goal.caption_id: goal.text for goal in asked.goals}, prompts, asked.sampling)
+    said = []
+    for goal in asked.goals:
+        answer = answers[goal.caption_id]
+        said.append(_generation(asked.model, goal, answer.text(), answer.motions, all(answer.motions), answer.stop))
+    return _first_and_final(said, asked, {})
+
+
+def trace(asked: Asked) -> Answers:
+    """Whole traces with their grammar enforced; on some goals also free, to see what the model learned of it."""
+    language = Language.load(asked.weights)
+    prompts = {goal.caption_id: dialogue.prompt(goal.text) for goal in asked.goals}
+    answers = decoding.generate(language, prompts, "enforced", asked.sampling)
+    said = []
+    for goal in asked.goals:
+        answer = answers[goal.caption_id]
+        said.append(
+            _generation(
+                asked.model, goal, answer.text, answer.motions(language.vocabulary),
+                _is_trace(answer.text, asked.tokenizer.codes), answer.stop,
+            )
+        )  # fmt: skip
+    return _first_and_final(said, asked, _free(language, prompts, asked))
+
+
+KINDS: dict[Kind, Callable[[Asked], Answers]] = {
+    "references": references,
+    "direct": direct,
+    "composed": composed,
+    "trace": trace,
+}
+
+
+def mean_pose(stats: Path) -> np.ndarray:
+    """The mean frame of the train split [263]."""
+    return np.array(json.loads(stats.read_text(encoding="utf-8"))["mean"], dtype=np.float32)
+
+
+def _free(language: Language, prompts: Mapping[str, str], asked: Asked) -> dict[str, Any]:
+    """How many answers are traces when nothing holds them to the grammar, and what breaks the others."""
+    drawn = sorted(prompts, key=lambda key: derive(asked.sampling.seed, "free", key))[: asked.free_clips]
+    answers = decoding.generate(language, {key: prompts[key] for key in drawn}, "free", asked.sampling)
+    good = [_is_trace(answer.text, asked.tokenizer.codes) for answer in answers.values()]
+    return {"free": {"clips": len(good), "wellformed": sum(good)}}
+
+
+def _first_and_final(said: list[Generation], asked: Asked, counts: dict[str, Any]) -> Answers:
+    first, _ = _decoded([row.motions for row in said], 0, asked)
+    final, failures = _decoded([row.motions for row in said], -1, asked)
+    shown = [Shown(asked.model, "first", first), Shown(asked.model, "final", final)]
+    return Answers(shown, said, _counts(said, failures) | counts)
+
+
+def _decoded(motions: Sequence[Sequence[list[int]]], which: int, asked: Asked) -> tuple[list[np.ndarray], int]:
+    """Features of one motion of each answer. An answer without one counts as a failure and stands still as one token
+    of code 0 would: it must cost the model, and must not leave the table."""
+    chosen = [row[which] if row and row[which] else [] for row in motions]
+    decoded = asked.tokenizer.decode([row or [0] for row in chosen])
+    return decoded, sum(not row for row in chosen)
+
+
+def _is_trace(text: str, codes: int) -> bool:
+    return isinstance(dialogue.parse(text, codes), dialogue.Trace)
+
+
+def _counts(said: Sequence[Generation], failures: int) -> dict[str, Any]:
+    return {
+        "clips": len(said),
+        "failures": failures,
+        "wellformed": sum(row.wellformed for row in said),
+        "stops": dict(sorted(Counter(row.stop for row in said).items())),
+        "motions": {str(count): rows for count, rows in sorted(Counter(len(row.motions) for row in said).items())},
+    }
+
+
+def _generation(
+    model: str, goal: Goal, answer: str, motions: list[list[int]], is_wellformed: bool, stop: str
+) -> Generation:
+    return Generation(
+        f"{model}|{goal.caption_id}", goal.caption_id, goal.clip.clip_id, goal.clip.corpus, goal.unseen, goal.text,
+        answer, motions, is_wellformed, stop,
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""What the synthetic table does and does not show, as sentences that are checked again in every build."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from irg_core.records.evaluation import Score
+from irg_core.reports.results import Line, Results
+
+RELIABLE = 0.8
+"""R@3 of real motions below which evaluator or captions are the fault to mend first."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence, whether the numbers show it, and the numbers."""
+
+    evaluator: str
+    sentence: str
+    is_shown: bool
+    numbers: str
+
+
+def findings(tables: Sequence[Results]) -> list[Finding]:
+    """Of each evaluator, on all synthetic test clips. Two rows differ where their 95 % intervals do not touch."""
+    return [
+        Finding(table.evaluator, *found)
+        for table in tables
+        if table.subset == "synthetic"
+        for found in _of_one({line.name: line for line in table.lines})
+    ]
+
+
+Found = tuple[str, bool, str]
+
+
+def _of_one(lines: dict[str, Line]) -> Iterator[Found]:
+    r3 = {name: line.scores["r3"] for name, line in lines.items() if "r3" in line.scores}
+    fid = {name: line.scores["fid"] for name, line in lines.items() if "fid" in line.scores}
+    models = [name for name, line in lines.items() if not line.is_reference and ", shuffled" not in name]
+    if "real" in r3:
+        is_reliable = r3["real"].mean >= RELIABLE
+        yield f"real motions are found: R@3 of at least {RELIABLE:g}", is_reliable, f"{r3['real'].mean:.3f}"
+    if {"reconstruction", "mean-pose"} <= fid.keys():
+        one, two = fid["reconstruction"].mean, fid["mean-pose"].mean
+        yield "reconstruction beats mean-pose in FID", one < two, f"{one:.3f} against {two:.3f}"
+    for name in models:
+        if {name, "random"} <= r3.keys():
+            yield _is_above(f"{name} is above random in R@3", r3[name], r3["random"])
+        if {name, f"{name}, shuffled", "random"} <= r3.keys():
+            gain, loss = r3[name].mean - r3["random"].mean, r3[name].mean - r3[f"{name}, shuffled"].mean
+            yield (
+                f"{name} loses half of its gain with shuffled captions",
+                loss >= gain / 2 > 0,
+                f"{loss:.3f} of {gain:.3f}",
+            )
+    for name in models:
+        if "base" in r3 and name != "base" and not name.endswith(", first"):
+            yield _is_above(f"{name} is above base in R@3", r3[name], r3["base"])
+        if name.endswith(", final") and (first := name.replace(", final", ", first")) in r3:
+            yield _is_above(f"{name} is above its first motion in R@3", r3[name], r3[first])
+
+
+def _is_above(sentence: str, one: Score, two: Score) -> Found:
+    is_apart = one.mean - one.interval > two.mean + two.interval
+    return sentence, is_apart, f"{one.mean:.3f} ±{one.interval:.3f} against {two.mean:.3f} ±{two.interval:.3f}"
+
+
+def by_sentence(found: Sequence[Finding]) -> dict[str, dict[str, Finding]]:
+    """Sentence -> evaluator -> finding: one line for what two evaluators say of the same thing."""
+    lines: dict[str, dict[str, Finding]] = {}
+    for finding in found:
+        lines.setdefault(finding.sentence, {})[finding.evaluator] = finding
+    return lines
+
+
+def text(found: Sequence[Finding]) -> str:
+    evaluators = list(dict.fromkeys(finding.evaluator for finding in found))
+    if not evaluators:
+        return ""
+    head = "  ".join(
+        [*(f"{name:<9}" for name in evaluators), "what two intervals that do not touch show, on *synthetic* clips"]
+    )
+    lines = [
+        "  ".join([*(_mark(judged.get(name)) for name in evaluators), sentence])
+        for sentence, judged in by_sentence(found).items()
+    ]
+    return "\n".join([head, *lines, ""])
+
+
+def _mark(finding: Finding | None) -> str:
+    return f"{'' if finding is None else 'shown' if finding.is_shown else 'not shown':<9}"

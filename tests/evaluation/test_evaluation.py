@@ -1,0 +1,130 @@
+"""From test clips to scores: what is asked, what counts as an answer, and which rows the table gets."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from irg_core.evaluation import answers
+from irg_core.evaluation.answers import Asked, Shown
+from irg_core.evaluation.goals import Goal, goals, subsets
+from irg_core.evaluation.scores import exchanged, scores
+from irg_core.models.decoding import Sampling
+from irg_core.models.evaluator import Evaluator
+from irg_core.models.language import Language, LanguageConfig
+from irg_core.models.vocabulary import Vocabulary
+from irg_core.models.vqvae import MotionTokenizer, VqConfig, VqVae
+from irg_core.records.annotation import Caption
+from irg_core.records.evaluation import Protocol
+from irg_core.records.motion import Clip, Split
+from irg_core.seeds import rng
+
+PROTOCOL = Protocol(seed=1, pool=4, redraws=3, pairs=10, near_identical=0.9)
+SAMPLING = Sampling(seed=1, temperature=1.0, max_tokens=120, max_codes=6, max_text=8, max_rounds=2, batch=8)
+VERBS = ["walks", "runs", "jumps", "bows", "waves", "kicks", "turns", "squats"]
+
+
+def clip(index: int, corpus: str = "made") -> Clip:
+    frames = rng(0, index).standard_normal((24 + 4 * index, 263)).astype(np.float32)
+    return Clip(f"{corpus}/{index}", corpus, f"{corpus}/{index}", "", frames, [], "")
+
+
+def asked_goals() -> list[Goal]:
+    return [Goal(clip(i), f"made/{i}/0", f"a person {verb}", i >= 5) for i, verb in enumerate(VERBS)]
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[[str], Asked]:
+    """Models of random weights: they know nothing, but they answer."""
+    (tmp_path / "references").write_text(json.dumps({"mean": [0.5] * 263}))
+    vocabulary = Vocabulary.learn(VERBS, 280, 16)
+    language = Language.create(LanguageConfig(1, 32, 2, 32, 512), vocabulary, 3)
+    language.save(tmp_path / "model")
+    config = VqConfig(width=16, depth=1, codes=16, code_width=8)
+    codec = MotionTokenizer(VqVae(config), config)
+
+    def make(model: str) -> Asked:
+        weights = tmp_path / ("references" if model == "references" else "model")
+        return Asked(model, weights, asked_goals(), codec, SAMPLING, 2)
+
+    return make
+
+
+def test_goals_are_test_clips_with_one_caption_of_their_own() -> None:
+    clips = [clip(index) for index in range(3)]
+    splits = [Split("made/0", "made", "train", False, [0]), Split("made/1", "made", "test", True, [0, 1]),
+              Split("made/2", "made", "test", False, [0])]  # fmt: skip
+    said = {
+        c.clip_id: [Caption(f"{c.clip_id}/{i}", c.clip_id, i, f"caption {i}", "", "source") for i in range(2)]
+        + [Caption(f"{c.clip_id}/2", c.clip_id, 2, "written", "", "kinematic")]
+        for c in clips
+    }
+    found = goals(clips, splits, said, seed=1)
+    assert [(goal.clip.clip_id, goal.unseen) for goal in found] == [("made/1", True), ("made/2", False)]
+    assert all(goal.text.startswith("caption") for goal in found)
+    assert goals(list(reversed(clips)), splits, said, seed=1)[0].caption_id == found[0].caption_id
+
+
+def test_corpora_are_never_mixed_unless_synthetic() -> None:
+    found = [Goal(clip(i, c), "", "", u) for i, (c, u) in enumerate([("a", False), ("b", True), ("real", True)])]
+    rows = {name: indices.tolist() for name, indices in subsets(found, {"a", "b"}).items()}
+    assert rows == {"synthetic": [0, 1], "synthetic/seen": [0], "synthetic/unseen": [1], "real": [2]}
+
+
+def test_no_goal_keeps_its_motion_in_the_shuffled_pairing() -> None:
+    rows = np.array([3, 5, 8, 13, 21])
+    others = exchanged(rows, 1, "made")
+    assert sorted(others.tolist()) == rows.tolist()
+    assert not (others == rows).any()
+
+
+def test_the_references_are_the_four_rows_that_stand_beside_every_model(asked: Callable[[str], Asked]) -> None:
+    found = answers.references(asked("references"))
+    assert [row.row for row in found.shown] == ["real", "random", "mean-pose", "reconstruction"]
+    still = found.shown[2].features
+    assert all(np.array_equal(frames, still[0]) and (frames == 0.5).all() for frames in still)
+    assert [len(row.motions[0]) for row in found.generations] == [len(g.clip.features) // 4 for g in asked_goals()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        ("direct", [("m", "only"), ("m-shuffled", "only")]),
+        ("composed", [("m", "first"), ("m", "final")]),
+        ("trace", [("m", "first"), ("m", "final")]),
+    ],
+)
+def test_every_goal_is_answered_whatever_the_model_knows(
+    asked: Callable[[str], Asked], kind: answers.Kind, rows: list[tuple[str, str]]
+) -> None:
+    found = answers.KINDS[kind](asked("m"))
+    assert [(row.row, row.motion) for row in found.shown] == rows
+    assert all(len(row.features) == len(VERBS) and all(map(len, row.features)) for row in found.shown)
+    assert len(found.generations) == found.counts["clips"] == sum(found.counts["stops"].values()) == len(VERBS)
+    assert ("free" in found.counts) == (kind == "trace")
+    again = answers.KINDS[kind](asked("m"))
+    assert again.generations == found.generations
+
+
+def test_an_answer_without_a_motion_is_counted_and_stays(asked: Callable[[str], Asked]) -> None:
+    decoded, failures = answers._decoded([[], [[]], [[1, 2]]], -1, asked("references"))
+    assert failures == 2
+    assert [len(frames) for frames in decoded] == [4, 4, 8]
+
+
+def test_every_row_is_scored_in_every_space_on_every_subset() -> None:
+    judges = {
+        name: Evaluator.create(kind, 16, 1, 8, VERBS, {"mean": [0.0] * 263, "std": [1.0] * 263})
+        for name, kind in (("reward", "guo"), ("report", "tmr"))
+    }
+    real = [goal.clip.features for goal in asked_goals()]
+    shown = [Shown("real", "only", real), Shown("random", "only", real, is_shuffled=True)]
+    parts = subsets(asked_goals(), {"made"})
+    found = list(scores(shown, asked_goals(), parts, judges, ["r_precision", "mm_dist"], PROTOCOL))
+    places = {(s.row, s.evaluator, s.subset, s.metric) for s in found}
+    assert len(places) == len(found) == 2 * 2 * 3 * 7
+    whole = {s.row: s for s in found if (s.evaluator, s.subset, s.metric) == ("report", "synthetic", "mm_dist")}
+    assert whole["real"].mean != whole["random"].mean
+    assert whole["real"].n == len(VERBS)
