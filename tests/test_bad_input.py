@@ -1,0 +1,59 @@
+"""A wrong set-up ends in one sentence that names the thing, the place and the way out, and leaves nothing behind."""
+
+import pytest
+
+from tests.checkouts import Checkout
+
+INGEST = ("ingest", "deepmimic", "data/raw/deepmimic", "data/clips/deepmimic.parquet", "data/rejections/x.parquet")
+
+
+def sentence(checkout: Checkout, *arguments: str) -> str:
+    """What a failing stage says: one line, and no output."""
+    said = checkout.stage(*arguments, code=2).strip()
+    assert said.count("\n") == 0, said
+    assert not list((checkout.root / "data").rglob("*.parquet"))
+    return said
+
+
+def test_a_missing_source_is_named(checkout: Checkout) -> None:
+    assert "data/raw/deepmimic" in sentence(checkout, *INGEST)
+
+
+def test_an_empty_source_is_named(checkout: Checkout) -> None:
+    (checkout.root / "data/raw/deepmimic").mkdir(parents=True)
+    assert "data/raw/deepmimic" in sentence(checkout, *INGEST)
+
+
+def test_an_unknown_format_lists_those_that_exist(checkout: Checkout) -> None:
+    checkout.edit("params.yaml", "format: deepmimic", "format: deepmimicc")
+    (checkout.root / "data/raw/deepmimic").mkdir(parents=True)
+    assert "no 'deepmimicc' in irg_core/corpora; it has: deepmimic, procedural" in sentence(checkout, *INGEST)
+
+
+def test_an_unknown_key_of_a_corpus_is_named(checkout: Checkout) -> None:
+    checkout.edit("params.yaml", "format: deepmimic", "format: deepmimic\n    fsp: 20")
+    (checkout.root / "data/raw/deepmimic").mkdir(parents=True)
+    assert "fsp" in sentence(checkout, *INGEST)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("  min_seconds:", "  min_secs:", "ingest.m"),
+        ("  min_seconds:", "  colour: red\n  min_seconds:", "ingest.colour"),
+        ("executor: process", "executor: cluster", "runtime.executor"),
+        ("\ningest:", "\ningested:", "section 'ingest' is missing"),
+    ],
+)
+def test_an_unknown_or_missing_parameter_is_named(checkout: Checkout, old: str, new: str, named: str) -> None:
+    checkout.edit("params.yaml", old, new)
+    (checkout.root / "data/raw/deepmimic").mkdir(parents=True)
+    assert named in sentence(checkout, *INGEST)
+
+
+def test_an_unknown_stage_lists_those_that_exist(checkout: Checkout) -> None:
+    assert "no stage 'ingets' in pipelines; it has: analyse" in sentence(checkout, "ingets")
+
+
+def test_a_wrong_number_of_arguments_lists_them(checkout: Checkout) -> None:
+    assert "takes 4 arguments (corpus, root, out, rejections), not 1" in sentence(checkout, "ingest", "deepmimic")

@@ -1,0 +1,160 @@
+"""dvc.yaml against the code: too little listed, and a stale table looks fresh; too much, and all is bought again."""
+
+import ast
+import dataclasses
+import importlib
+import operator
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from irg_core import params, plugins
+from pipelines.__main__ import stages
+
+ROOT = Path(__file__).parents[1]
+PARAMS: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+DAG: dict[str, dict[str, Any]] = {
+    name: entry.get("do", entry) for name, entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+}
+
+
+def imports(file: Path) -> Iterator[Path]:
+    """The files of irg_core that one file imports anywhere in it, also inside of its functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            path = ROOT / (name.replace(".", "/") + ".py")
+            if name.startswith("irg_core.") and path.exists():
+                yield path
+
+
+def closure(files: list[Path]) -> set[str]:
+    """Everything in irg_core that is reached from these files, as paths from the root."""
+    seen: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        for found in imports(waiting.pop()):
+            if found not in seen:
+                seen.add(found)
+                waiting.append(found)
+    return {str(path.relative_to(ROOT)) for path in seen}
+
+
+def entry_files(stage: str) -> list[Path]:
+    """The stage's module, and every plug-in that its dependencies name by a parameter or as a whole room."""
+    files = [ROOT / "pipelines" / f"{stage}.py"]
+    for dep in DAG[stage]["deps"]:
+        if dep.startswith("irg_core/"):
+            files += ROOT.glob(re.sub(r"\$\{[^}]+\}", "*", dep))
+    return [file for path in files for file in ([path] if path.suffix == ".py" else path.glob("*.py"))]
+
+
+def outs(stage: str) -> list[str]:
+    return [*DAG[stage].get("outs", []), *DAG[stage].get("metrics", [])]
+
+
+def is_data(path: str) -> bool:
+    return path.startswith(("data/", "${item."))
+
+
+def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
+    assert sorted(DAG) == sorted(stages())
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_the_command_names_the_stage_and_exactly_its_data(stage: str) -> None:
+    python, dash_m, package, name, *arguments = DAG[stage]["cmd"].split()
+    assert (python, dash_m, package, name) == ("python", "-m", "pipelines", stage)
+    assert sorted(filter(is_data, arguments)) == sorted(filter(is_data, [*DAG[stage]["deps"], *outs(stage)]))
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_what_a_stage_imports_is_what_it_depends_on(stage: str) -> None:
+    listed = [dep for dep in DAG[stage]["deps"] if not is_data(dep)]
+    assert f"pipelines/{stage}.py" in listed
+    reached = closure(entry_files(stage))
+    uncovered = [file for file in reached if not any(file == dep or file.startswith(f"{dep}/") for dep in listed)]
+    assert sorted(uncovered) == []
+    idle = [dep for dep in listed if re.fullmatch(r"irg_core/[^$]+\.py", dep) and dep not in reached]
+    assert idle == [], "listed, but never imported"
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_a_merging_stage_reads_only_the_corpora_that_are_named(stage: str) -> None:
+    reads_per_corpus_folders = any(
+        any(out.startswith(f"{dep}/${{key}}") for other in DAG for out in outs(other))
+        for dep in DAG[stage]["deps"]
+        if dep not in {"data/reports/evaluation", "data/generations", "data/models/evaluators"}
+    )
+    assert not reads_per_corpus_folders or "corpora" in DAG[stage]["params"]
+
+
+def test_every_section_is_a_stage_or_known_and_has_its_dataclass() -> None:
+    assert set(PARAMS) - {"corpora", "runtime"} == set(DAG)
+
+
+def sections() -> Iterator[tuple[str, str]]:
+    """Each call `section("<name>", <Class>)` in the pipelines, with foreach keys filled in."""
+    for stage in stages():
+        for node in ast.walk(ast.parse((ROOT / "pipelines" / f"{stage}.py").read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "section":
+                name, shape = node.args
+                if isinstance(name, ast.Constant):
+                    # How the work is done changes no output, so no stage depends on it.
+                    if name.value != "runtime":
+                        yield str(name.value), f"{stage}:{ast.unparse(shape)}"
+                else:
+                    assert isinstance(name, ast.JoinedStr)
+                    head = name.values[0]
+                    assert isinstance(head, ast.Constant)
+                    parent = str(head.value).rstrip(".")
+                    for key in params.mapping(parent):
+                        yield f"{parent}.{key}", f"{stage}:{ast.unparse(shape)}"
+
+
+def dataclass_at(place: str) -> Any:
+    """The class that "<stage>:<name or module.name>" speaks of."""
+    stage, shape = place.split(":")
+    return operator.attrgetter(shape)(importlib.import_module(f"pipelines.{stage}"))
+
+
+@pytest.mark.parametrize(("name", "place"), sections())
+def test_every_section_fits_its_dataclass_which_has_no_defaults(name: str, place: str) -> None:
+    shape = dataclass_at(place)
+    params.section(name, shape)
+    for field in dataclasses.fields(shape):
+        assert field.default is dataclasses.MISSING, f"{place}.{field.name}: a default is invisible to DVC"
+        assert field.default_factory is dataclasses.MISSING
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_a_stage_that_reads_a_section_depends_on_it(stage: str) -> None:
+    listed = DAG[stage]["params"]
+    for name, place in sections():
+        if place.startswith(f"{stage}:"):
+            top = name.split(".")[0]
+            assert any(entry.split(".")[0] == top for entry in listed), f"{stage} reads {name}"
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_fits_the_sections(profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    cases = list(sections())
+    monkeypatch.chdir(tmp_path)
+    params.apply_profile(profile)
+    for name, place in cases:
+        params.section(name, dataclass_at(place))
+
+
+def test_the_plugins_named_in_the_parameters_exist() -> None:
+    for entry in PARAMS["corpora"].values():
+        assert entry["format"] in plugins.names("irg_core.corpora")

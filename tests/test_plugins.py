@@ -1,0 +1,47 @@
+"""The file is the registration: every plug-in of a room keeps that room's contract."""
+
+import inspect
+
+import pytest
+
+from irg_core import plugins
+from irg_core.errors import UnknownPlugin
+
+
+def modules(room: str) -> list[str]:
+    return [f"{room}.{name}" for name in plugins.names(room)]
+
+
+def load(path: str) -> object:
+    room, _, name = path.rpartition(".")
+    return plugins.load(room, name)
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]  # found by name at run time
+
+
+@pytest.mark.parametrize("path", modules("irg_core.corpora"))
+def test_a_corpus_reads_a_root(path: str) -> None:
+    assert parameters(load(path).read)[0] == "root"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", modules("irg_core.metrics"))
+def test_a_metric_computes_from_samples(path: str) -> None:
+    assert parameters(load(path).compute)[0] == "samples"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", modules("irg_core.rewards"))
+def test_a_reward_scores_rollouts(path: str) -> None:
+    assert parameters(load(path).score)[0] == "rollouts"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("path", modules("irg_core.tasks"))
+def test_a_task_has_twenty_wordings_of_its_own(path: str) -> None:
+    templates = load(path).TEMPLATES  # type: ignore[attr-defined]
+    assert len(set(templates)) >= 20
+
+
+def test_an_unknown_name_lists_what_exists() -> None:
+    with pytest.raises(UnknownPlugin, match=r"no 'deepmimicc' in irg_core/corpora; it has: .*deepmimic.*procedural"):
+        plugins.load("irg_core.corpora", "deepmimicc")
