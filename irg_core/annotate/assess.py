@@ -1,0 +1,65 @@
+"""assess: ask how a motion misses its goal, and what would mend it.
+
+The judge reads what was measured in the motion, not the words that somebody once wrote about it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from irg_core.annotate.asking import Reply, bullets, plain, question, read_reply
+from irg_core.annotate.demands import demand
+from irg_core.dialogue import SENTINEL
+from irg_core.llm.chat import ChatRequest
+from irg_core.motion import kinematics
+from irg_core.records.annotation import Assessment, Pair, Rejection
+from irg_core.records.motion import Difference, Phase
+
+
+@dataclass(frozen=True)
+class AssessParams:
+    """Who judges."""
+
+    provider: str
+    """File in irg_core/llm that answers."""
+    model: str
+    """Which of the provider's models."""
+    seed: int
+    """Another seed words the same judgements differently."""
+    attempts: int
+    """How often an unreadable reply is asked for again; more saves rows and costs requests."""
+
+
+class Judged(Reply):
+    assessment: str
+    refinement: str
+
+
+def questions(pairs: Sequence[Pair], shown: Mapping[str, list[Phase]], params: AssessParams) -> list[ChatRequest]:
+    return [_question(pair, demand(pair.goal, shown[pair.clip_id]), shown[pair.motion_id], params) for pair in pairs]
+
+
+def _question(pair: Pair, asked: list[Phase], shown: list[Phase], params: AssessParams) -> ChatRequest:
+    differences = kinematics.differences(asked, shown)
+    payload = {
+        "asked": plain(asked),
+        "shown": plain(shown),
+        "differences": [asdict(difference) for difference in differences],
+        "sentinel": SENTINEL,
+    }
+    words = {
+        "goal": pair.goal,
+        "shown": bullets(kinematics.lines(shown)),
+        "differences": bullets([_line(difference) for difference in differences]),
+        "sentinel": SENTINEL,
+    }
+    return question("assess", pair.pair_id, params.seed, payload, words)
+
+
+def _line(difference: Difference) -> str:
+    asked, shown = difference.asked or "nothing", difference.shown or "nothing"
+    return f"{difference.attribute} of {difference.action}: asked for {asked}, shown {shown}"
+
+
+def read(request: ChatRequest, text: str) -> Assessment | Rejection:
+    reply = read_reply(Judged, request, text)
+    return reply if isinstance(reply, Rejection) else Assessment(request.key, reply.assessment, reply.refinement)
