@@ -10,11 +10,13 @@ from irg_core.files import read_json, write_json, write_text
 from irg_core.params import mapping, names, section
 from irg_core.records.annotation import Rejection
 from irg_core.records.evaluation import Generation, Score
+from irg_core.records.motion import Clip
 from irg_core.records.training import LogRow
 from irg_core.reports import findings, results
 from irg_core.reports import page as pages
 from irg_core.reports.page import Report
 from irg_core.reports.readings import Reading, readings
+from irg_core.reports.samples import samples
 from irg_core.summaries import summarise
 from irg_core.tables import read, read_all
 
@@ -26,10 +28,12 @@ class ReportParams:
     seed: int
     traces: int
     """Answers that the page shows in full."""
+    samples: int
+    """Clips of each corpus that the page shows as pictures."""
 
 
 def main(
-    evaluation: Path, validation: Path, generations: Path, rejections: Path, models: Path,
+    clips: Path, evaluation: Path, validation: Path, generations: Path, rejections: Path, models: Path,
     metrics: Path, page: Path, table: Path,
 ) -> None:  # fmt: skip
     params = section("report", ReportParams)
@@ -47,6 +51,10 @@ def main(
         verdicts={name: read_json(validation / f"{name}.json") for name in ("clips", "examples")},
         rejections=_rejections(rejections),
         readings=_readings(generations, [model for model, kind in answers.items() if kind == "trace"], params),
+        samples={
+            corpus: samples(read(clips / f"{corpus}.parquet", Clip), params.samples, params.seed)
+            for corpus in names("corpora")
+        },
     )
     write_json(metrics, results.metrics(scores))
     write_text(page, pages.render(report))

@@ -12,6 +12,7 @@ from irg_core.reports import drawings
 from irg_core.reports.findings import Finding, by_sentence
 from irg_core.reports.readings import Reading
 from irg_core.reports.results import Results
+from irg_core.reports.samples import Sample
 
 TEMPLATE = Path(__file__).with_name("page.html")
 FEW = 32
@@ -31,6 +32,7 @@ class Report:
     verdicts: Mapping[str, Mapping[str, Any]]
     rejections: Mapping[str, Mapping[str, int]]  # stage -> reason -> rows
     readings: Sequence[Reading]
+    samples: Mapping[str, Sequence[Sample]]  # by corpus
 
 
 def render(report: Report) -> str:

@@ -1,19 +1,29 @@
 """The report: rows in their order, numbers as they are, nothing from the net."""
 
+import base64
 import dataclasses
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from irg_core import dialogue
 from irg_core.dialogue import SENTINEL, Round, Trace
+from irg_core.motion import skeleton
+from irg_core.motion.features import extract
+from irg_core.motion.strips import strip
 from irg_core.records.evaluation import Generation, Score
+from irg_core.records.motion import Clip, SourceCaption
 from irg_core.records.training import LogRow
 from irg_core.reports import drawings, findings, page, results
 from irg_core.reports.page import Report
 from irg_core.reports.readings import paragraphs, readings
+from irg_core.reports.samples import Sample, samples
 
+IDENTITY = np.tile([1.0, 0.0, 0.0, 0.0], (1, 22, 1))
 MODELS = ["references", "base", "stage2"]
 
 
@@ -122,13 +132,28 @@ def test_the_page_is_one_file_and_escapes_what_models_say() -> None:
             verdicts={"clips": {"holds": True, "outcomes": [1, 2], "facts": {"made": {"train": 3}}}},
             rejections={"verify": {"wrong sentinel": 4}, "ingest": {}},
             readings=readings([generation(0, 2)], "stage2", 3, seed=1),
+            samples={"mocap": [Sample("mocap/walk", ["a person <walks>."], "data:image/png;base64,AAAA")]},
         )
     )
     assert "Use the &lt;other&gt; arm." in html
     assert "synthetic" in html
     assert "wrong sentinel" in html
-    assert "src=" not in html
+    assert "a person &lt;walks&gt;." in html
+    assert html.count("src=") == html.count('src="data:image/png')
     assert "http" not in html
+
+
+def test_samples_are_drawn_by_lot_and_can_be_opened() -> None:
+    still = np.tile(skeleton.forward_kinematics(np.zeros((1, 3)), IDENTITY), (45, 1, 1))
+    clips = [
+        Clip(f"c/{n}", "c", f"c/{n}", "stand", extract(still), [SourceCaption("it stands", "")], "") for n in range(9)
+    ]
+    drawn = samples(clips, 3, seed=1)
+    assert len({sample.clip_id for sample in drawn}) == 3
+    assert drawn == samples(list(reversed(clips)), 3, seed=1)
+    picture = base64.b64decode(drawn[0].picture.removeprefix("data:image/png;base64,"))
+    assert Image.open(io.BytesIO(picture)).size == strip(still, "it stands").size
+    assert len(picture) < 30_000
 
 
 def test_the_template_is_a_dependency_though_no_import_leads_to_it() -> None:
