@@ -1,4 +1,7 @@
-"""Files and folders appear whole or not at all: written aside, fsynced, renamed."""
+"""Files and folders appear whole or not at all: written aside, fsynced, renamed.
+
+What a kill leaves aside has a fixed name: DVC does not see it (.dvcignore), and the next write takes its place.
+"""
 
 import json
 import os
@@ -13,7 +16,7 @@ from typing import Any
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes `path`'s place once the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.part")
     try:
         yield aside
         _sync(aside)
@@ -27,7 +30,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; it takes `path`'s place, files fsynced, once the block ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
@@ -37,7 +40,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _sync(aside)
         if path.exists():
             # A folder cannot be renamed over a full one: the old one steps aside first and goes last.
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            old = path.with_name(f".{path.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
             path.rename(old)
             aside.rename(path)
             shutil.rmtree(old)

@@ -57,9 +57,13 @@ def stages() -> list[str]:
 
 
 def note_cost(stage: str, values: list[str], seconds: float) -> None:
-    """Append time and peak memory to runs/costs.jsonl: no out holds anything measured in seconds."""
+    """Append time and peak memory to runs/costs.jsonl: no out holds anything measured in seconds.
+
+    Memory is that of the largest process, the stage's own or one of its workers.
+    """
     item = values[0] if values and "/" not in values[0] else ""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = max(used) // (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
     path = Path("runs/costs.jsonl")
     path.parent.mkdir(exist_ok=True)
     row = {"stage": stage, "item": item, "seconds": round(seconds, 2), "peak_mib": peak}

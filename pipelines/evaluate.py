@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from irg_core.errors import TableError
+from irg_core.errors import ParamsError, TableError
 from irg_core.evaluation import answers
 from irg_core.evaluation.answers import Asked, Kind
 from irg_core.evaluation.goals import goals, subsets
@@ -53,6 +53,10 @@ def main(
 
     params = section("evaluate", EvaluateParams)
     torch.set_num_threads(params.threads)
+    if not set(names("train_evaluators")) - {"reward"}:
+        raise ParamsError(
+            "params.yaml: train_evaluators names no judge but 'reward', which trains Stage 3; it may not report alone"
+        )
     corpora, parts = mapping("corpora"), read(splits, Split)
     said = visible_captions(read_all(captions, sorted(corpora), Caption), parts)
     test = goals(read_all(clips, sorted(corpora), Clip), parts, said, params.protocol.seed)

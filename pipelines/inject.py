@@ -44,7 +44,8 @@ def main(
     rows = [clip for clip in read(clips, Clip) if clip.clip_id in inside]
     visible = visible_captions(read(captions, Caption), assigned)
     measured = {row.clip_id: row for row in read(facts, Facts)}
-    gallery = [clip.clip_id for clip in rows if inside[clip.clip_id] == "train"]
+    # A clip none of whose captions may be seen could say the same as any goal: it is shown for none.
+    gallery = [clip.clip_id for clip in rows if inside[clip.clip_id] == "train" and clip.clip_id in visible]
     aims = inject.aims(rows, visible, measured, len(gallery), params)
 
     codec, judge = MotionTokenizer.load(tokenizer), Evaluator.load(evaluator)

@@ -9,7 +9,7 @@ from typing import Any
 from irg_core.files import read_json, write_json, write_text
 from irg_core.params import mapping, names, section
 from irg_core.records.annotation import Rejection
-from irg_core.records.evaluation import Generation, Score
+from irg_core.records.evaluation import Generation, Protocol, Score
 from irg_core.records.motion import Clip
 from irg_core.records.training import LogRow
 from irg_core.reports import findings, results
@@ -37,6 +37,7 @@ def main(
     metrics: Path, page: Path, table: Path,
 ) -> None:  # fmt: skip
     params = section("report", ReportParams)
+    pool = section("evaluate.protocol", Protocol).pool
     answers = {model: entry["answers"] for model, entry in mapping("evaluate.models").items()}
     evaluated = {model: read_json(evaluation / f"{model}.json") for model in answers}
     scores = [Score(**score) for found in evaluated.values() for score in found["scores"]]
@@ -45,6 +46,7 @@ def main(
 
     report = Report(
         results=found,
+        pool=pool,
         findings=shown,
         counts={model: outcome["counts"] for model, outcome in evaluated.items()},
         logs=_logs(models, [model for model, kind in answers.items() if kind != "references"]),
@@ -58,7 +60,7 @@ def main(
     )
     write_json(metrics, results.metrics(scores))
     write_text(page, pages.render(report))
-    write_text(table, results.text(found) + "\n" + findings.text(shown))
+    write_text(table, results.text(found, pool) + "\n" + findings.text(shown))
     summarise("report", scores=len(scores), tables=len(found))
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from irg_core.files import write_json, write_text
+from irg_core.motion.ingest import IngestParams
 from irg_core.params import names, section
 from irg_core.records.motion import Clip, Facts, Split
 from irg_core.summaries import summarise
@@ -15,9 +16,10 @@ from irg_core.validation.clips import ValidateClipsParams
 
 def main(clips: Path, splits: Path, facts: Path, verdict: Path, page: Path) -> None:
     params = section("validate_clips", ValidateClipsParams)
+    lengths = section("ingest", IngestParams)
     corpora = names("corpora")
     found, parts = read_all(clips, corpora, Clip), read(splits, Split)
-    outcomes = verdicts.check(suite.tables(found, parts, read_all(facts, corpora, Facts), params))
+    outcomes = verdicts.check(suite.tables(found, parts, read_all(facts, corpora, Facts), params, lengths))
     verdicts.raise_on_violation(outcomes)
 
     write_json(verdict, verdicts.verdict(outcomes, suite.counts(found, parts)))

@@ -59,7 +59,8 @@ def entry_files(stage: str) -> list[Path]:
 
 
 def outs(stage: str) -> list[str]:
-    return [*DAG[stage].get("outs", []), *DAG[stage].get("metrics", [])]
+    listed = [*DAG[stage].get("outs", []), *DAG[stage].get("metrics", [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in listed]
 
 
 def is_data(path: str) -> bool:
@@ -153,6 +154,23 @@ def test_every_profile_fits_the_sections(profile: Path, tmp_path: Path, monkeypa
     params.apply_profile(profile)
     for name, place in cases:
         params.section(name, dataclass_at(place))
+
+
+def test_a_file_that_is_read_and_not_imported_is_some_stages_dependency() -> None:
+    listed = {dep for stage in DAG.values() for dep in stage["deps"]} | {c["root"] for c in PARAMS["corpora"].values()}
+    listed |= {package["captions"] for package in PARAMS["fetch"].values()}
+    for file in (ROOT / "irg_core").rglob("*"):
+        name = str(file.relative_to(ROOT))
+        if file.is_file() and file.suffix not in {".py", ".pyc"}:
+            assert any(name == dep or name.startswith(f"{dep}/") for dep in listed), name
+
+
+def test_answers_that_were_paid_for_stay_while_their_stage_reruns() -> None:
+    for stage, entry in DAG.items():
+        for out in entry.get("outs", []):
+            if "transcripts" in str(out):
+                assert isinstance(out, dict), f"{stage} would delete its transcripts before it runs"
+                assert next(iter(out.values())) == {"persist": True}
 
 
 def test_the_plugins_named_in_the_parameters_exist() -> None:

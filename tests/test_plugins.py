@@ -34,6 +34,7 @@ def test_a_metric_computes_from_samples(path: str) -> None:
 @pytest.mark.parametrize("path", modules("irg_core.rewards"))
 def test_a_reward_scores_rollouts(path: str) -> None:
     assert parameters(load(path).score)[0] == "rollouts"  # type: ignore[attr-defined]
+    assert isinstance(load(path).SCALED, bool)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", modules("irg_core.tasks"))

@@ -35,10 +35,14 @@ class Ledger:
         self._pending.append(_line(transcript))
         if self._commit is None:
             self._commit = asyncio.create_task(self._group_commit())
-        await self._commit
+        # Shielded: whoever is cancelled while others wait with it must not take their lines along.
+        await asyncio.shield(self._commit)
         self._answers[transcript.request] = transcript
 
     def close(self) -> None:
+        """Put on disk what still waits for a commit, so that a run that ends early loses no answer it has."""
+        self._write(self._pending)
+        self._pending = []
         self._file.close()
 
     async def _group_commit(self) -> None:

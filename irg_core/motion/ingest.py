@@ -13,16 +13,20 @@ import numpy as np
 from irg_core.errors import ParamsError
 from irg_core.motion import features
 from irg_core.motion.resampling import resample
-from irg_core.motion.skeleton import FPS
+from irg_core.motion.skeleton import FPS, INDEX
 from irg_core.records.annotation import Rejection
 from irg_core.records.motion import Clip, Take
 
 WRONG_SHAPE = "wrong shape"
 NOT_FINITE = "numbers that are not finite"
 NO_CAPTION = "no caption"
+NO_RATE = "no frame rate"
 TOO_SHORT = "too short"
 SAME_ID = "duplicate clip id"
 SAME_MOTION = "duplicate motion"
+
+SHORTEST_LEG = 0.01
+"""Metres; a child's leg is longer, whatever the unit was meant to be."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,12 @@ def _fault(take: Take) -> tuple[str, str] | None:
         return NOT_FINITE, f"{int(broken.sum())} of {len(broken)} frames, the first at {int(broken.argmax())}"
     if not any(caption.text.strip() for caption in take.captions):
         return NO_CAPTION, "a clip needs at least one sentence"
-    # A leg of no length has no direction: the body could not be scaled.
-    if not np.ptp(take.joints[0], axis=0).max() > 0.1:
-        return WRONG_SHAPE, "all joints of frame 0 lie in one place"
+    if not (math.isfinite(take.fps) and take.fps > 0):
+        return NO_RATE, f"{take.fps} frames a second"
+    # The body is scaled by the length of its right leg.
+    hip, knee, ankle = (take.joints[0, INDEX[name]] for name in ("right_hip", "right_knee", "right_ankle"))
+    if not np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee) > SHORTEST_LEG:
+        return WRONG_SHAPE, f"the right leg of frame 0 is no longer than {SHORTEST_LEG} m"
     return None
 
 

@@ -9,7 +9,7 @@ Point = tuple[float, float]
 COLOURS = ("#2563a8", "#c2571a", "#2f8a5b", "#8a4fa3", "#8a6d1f")
 
 WIDTH, HEIGHT = 340.0, 190.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 10.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 18.0, 10.0, 24.0
 
 
 def curves(series: Mapping[str, Sequence[Point]]) -> str:

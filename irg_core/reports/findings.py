@@ -38,21 +38,21 @@ def _of_one(lines: dict[str, Line]) -> Iterator[Found]:
     fid = {name: line.scores["fid"] for name, line in lines.items() if "fid" in line.scores}
     models = [name for name, line in lines.items() if not line.is_reference and ", shuffled" not in name]
     if "real" in r3:
-        is_reliable = r3["real"].mean >= RELIABLE
-        yield f"real motions are found: R@3 of at least {RELIABLE:g}", is_reliable, f"{r3['real'].mean:.3f}"
+        real = r3["real"]
+        is_reliable = real.mean - real.interval >= RELIABLE
+        yield f"real motions are found: R@3 of at least {RELIABLE:g}", is_reliable, _numbers(real)
     if {"reconstruction", "mean-pose"} <= fid.keys():
-        one, two = fid["reconstruction"].mean, fid["mean-pose"].mean
-        yield "reconstruction beats mean-pose in FID", one < two, f"{one:.3f} against {two:.3f}"
+        one, two = fid["reconstruction"], fid["mean-pose"]
+        is_better = one.mean + one.interval < two.mean - two.interval
+        yield "reconstruction beats mean-pose in FID", is_better, f"{_numbers(one)} against {_numbers(two)}"
     for name in models:
         if {name, "random"} <= r3.keys():
             yield _is_above(f"{name} is above random in R@3", r3[name], r3["random"])
         if {name, f"{name}, shuffled", "random"} <= r3.keys():
-            gain, loss = r3[name].mean - r3["random"].mean, r3[name].mean - r3[f"{name}, shuffled"].mean
-            yield (
-                f"{name} loses half of its gain with shuffled captions",
-                loss >= gain / 2 > 0,
-                f"{loss:.3f} of {gain:.3f}",
-            )
+            own, others = r3[name], r3[f"{name}, shuffled"]
+            gain, loss = own.mean - r3["random"].mean, own.mean - others.mean
+            is_lost = loss - own.interval - others.interval >= gain / 2 > 0
+            yield f"{name} loses half of its gain with shuffled captions", is_lost, f"{loss:.3f} of {gain:.3f}"
     for name in models:
         if "base" in r3 and name != "base" and not name.endswith(", first"):
             yield _is_above(f"{name} is above base in R@3", r3[name], r3["base"])
@@ -62,7 +62,11 @@ def _of_one(lines: dict[str, Line]) -> Iterator[Found]:
 
 def _is_above(sentence: str, one: Score, two: Score) -> Found:
     is_apart = one.mean - one.interval > two.mean + two.interval
-    return sentence, is_apart, f"{one.mean:.3f} ±{one.interval:.3f} against {two.mean:.3f} ±{two.interval:.3f}"
+    return sentence, is_apart, f"{_numbers(one)} against {_numbers(two)}"
+
+
+def _numbers(score: Score) -> str:
+    return f"{score.mean:.3f} ±{score.interval:.3f}"
 
 
 def by_sentence(found: Sequence[Finding]) -> dict[str, dict[str, Finding]]:

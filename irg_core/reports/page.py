@@ -26,6 +26,7 @@ class Report:
     """Everything that the page shows."""
 
     results: Sequence[Results]
+    pool: int  # how many motions a goal is searched among
     findings: Sequence[Finding]
     counts: Mapping[str, Mapping[str, Any]]  # by model: stop reasons, motions, failures, well-formed answers
     logs: Mapping[str, Sequence[LogRow]]  # by model

@@ -61,11 +61,11 @@ def tables(scores: Sequence[Score], models: Sequence[str]) -> list[Results]:
     return [Results(subset, evaluator, _lines(scores, subset, evaluator, models)) for subset, evaluator in places]
 
 
-def text(found: Iterable[Results]) -> str:
+def text(found: Iterable[Results], pool: int) -> str:
     """The tables for a terminal: means and the half-width of their 95 % intervals over clips."""
     parts = [_text(table) for table in found if "/" not in table.subset]
     note = (
-        "R@k: share of goals that find a motion made for them among the nearest k, in shuffled pools of 32 (one\n"
+        f"R@k: share of goals that find a motion made for them among the nearest k, in shuffled pools of {pool} (one\n"
         "smaller pool where there are fewer clips) or in the whole gallery. ±: half of the 95 % interval over clips.\n"
         "'shuffled' pairs each motion with the goal of another clip. Evaluator 'reward' trained Stage 3, 'report' not."
     )

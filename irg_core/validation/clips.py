@@ -1,5 +1,6 @@
 """What must be true of clips, their splits and their facts before anything is trained on them."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from irg_core.motion.ingest import IngestParams
 from irg_core.records.motion import Clip, Facts, Split
 from irg_core.validation.verdicts import Table, always, between, rows_at_least, unique, within
 
@@ -25,8 +27,6 @@ TOLERANCE = 0.26
 class ValidateClipsParams:
     """`validate_clips` in params.yaml."""
 
-    min_frames: int
-    max_frames: int
     largest_feature: float
     """Bound on every feature. Metres, metres a frame and rotations all stay far below ten in a human motion."""
     fastest: float
@@ -36,9 +36,19 @@ class ValidateClipsParams:
 
 
 def tables(
-    clips: Sequence[Clip], splits: Sequence[Split], facts: Sequence[Facts], params: ValidateClipsParams
+    clips: Sequence[Clip],
+    splits: Sequence[Split],
+    facts: Sequence[Facts],
+    params: ValidateClipsParams,
+    lengths: IngestParams,
 ) -> list[Table]:
-    return [_clips(clips, splits, facts, params), _splits(clips, splits), _takes(clips, splits), _facts(clips, facts)]
+    """What is held against the tables; `lengths` says how long ingest lets a clip be."""
+    return [
+        _clips(clips, splits, facts, params, lengths),
+        _splits(clips, splits),
+        _takes(clips, splits),
+        _facts(clips, facts),
+    ]
 
 
 def counts(clips: Sequence[Clip], splits: Sequence[Split]) -> dict[str, Any]:
@@ -52,8 +62,14 @@ def counts(clips: Sequence[Clip], splits: Sequence[Split]) -> dict[str, Any]:
 
 
 def _clips(
-    clips: Sequence[Clip], splits: Sequence[Split], facts: Sequence[Facts], params: ValidateClipsParams
+    clips: Sequence[Clip],
+    splits: Sequence[Split],
+    facts: Sequence[Facts],
+    params: ValidateClipsParams,
+    lengths: IngestParams,
 ) -> Table:
+    # A take just over the longest length is cut in half.
+    shortest, longest = min(lengths.min_seconds, lengths.max_seconds / 2) * FPS, lengths.max_seconds * FPS
     divided, measured = {split.clip_id for split in splits}, {row.clip_id for row in facts}
     frame = pd.DataFrame(
         [
@@ -64,7 +80,7 @@ def _clips(
     claims = [
         rows_at_least(2, "there are clips"),
         unique("clip_id", "a clip id occurs once"),
-        between("frames", params.min_frames, params.max_frames, "a clip lasts as long as ingest allows"),
+        between("frames", math.floor(shortest), math.ceil(longest), "a clip lasts as long as ingest allows"),
         between("finite", 1.0, 1.0, "every number of a clip is finite"),
         between("largest", 0.0, params.largest_feature, "no feature is out of all proportion"),
         between("speed", 0.0, params.fastest, "no root moves faster than a person can"),

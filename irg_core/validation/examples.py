@@ -137,6 +137,7 @@ def _analyses(rows: Annotated) -> Table:
 
 
 def _pairs(rows: Annotated, trained: dict[str, str]) -> Table:
+    shown = {row.clip_id for row in rows.splits if row.split in TRAINING}
     frame = pd.DataFrame(
         {
             "pair_id": row.pair_id,
@@ -144,6 +145,8 @@ def _pairs(rows: Annotated, trained: dict[str, str]) -> Table:
             "is_trainable": row.caption_id in trained,
             "distance": row.distance if math.isfinite(row.distance) else -1.0,
             "is_honest": (row.source == "goal") == (row.motion_id == row.clip_id),
+            # A made motion is named after the clip it was made from: "<clip>~<kind><number>".
+            "is_shown_trainable": row.motion_id.split("~")[0] in shown,
         }
         for row in rows.pairs
     )
@@ -154,6 +157,7 @@ def _pairs(rows: Annotated, trained: dict[str, str]) -> Table:
         always("is_trainable", "goals are visible captions of train and val clips"),
         between("distance", 0.0, None, "distances are finite"),
         always("is_honest", "the goal motion, and no other, is called so"),
+        always("is_shown_trainable", "no motion of a test clip is shown"),
     ]
     return Table("pairs", "pair_id", frame, claims)
 

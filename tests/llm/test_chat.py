@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,17 @@ def test_a_providers_own_error_reaches_the_stage(tmp_path: Path) -> None:
 
     with pytest.raises(FactoryError, match="no key"):
         answers(Broken(), "ab", Ledger(tmp_path / "log.jsonl", NO_TABLE))
+
+
+def test_when_one_question_fails_the_answers_beside_it_are_kept(tmp_path: Path) -> None:
+    class Failing(Scripted):
+        async def complete(self, request: ChatRequest) -> str:
+            reply = await super().complete(request)
+            if request.key == "d":
+                raise FactoryError("the budget is spent")
+            return reply
+
+    log = tmp_path / "log.jsonl"
+    with pytest.raises(FactoryError, match="budget"), closing(Ledger(log, NO_TABLE)) as ledger:
+        answers(Failing("{key}"), "abcdefgh", ledger, concurrency=8)
+    assert sorted(json.loads(line)["key"] for line in log.read_text().splitlines()) == list("abcefgh")

@@ -1,5 +1,7 @@
 """From takes to clips: what becomes one, what is refused and why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,11 @@ def test_a_take_is_refused_with_a_reason_that_can_be_counted() -> None:
     assert only_rejection(with_joints(np.zeros((0, 22, 3)))).reason == ingest.WRONG_SHAPE
     silent = Take("a", take().joints, 30.0, (SourceCaption("  ", ""),), "glide", "")
     assert only_rejection(silent).reason == ingest.NO_CAPTION
+    for rate in (0.0, -30.0, float("nan"), float("inf")):
+        assert only_rejection(replace(take(), fps=rate)).reason == ingest.NO_RATE
+    legless = take().joints.copy()
+    legless[:, [5, 8]] = legless[:, [2]]
+    assert only_rejection(with_joints(legless)).reason == ingest.WRONG_SHAPE
 
 
 def test_what_the_reader_refused_stays_refused_under_the_name_of_the_corpus() -> None:

@@ -185,3 +185,12 @@ def test_a_size_without_a_direction_compares_by_size() -> None:
 
 def test_every_action_of_the_synthesiser_has_a_name_here() -> None:
     assert set(procedural.ACTIONS) == set(ACTIONS)
+
+
+def test_only_what_is_measured_well_is_put_into_words() -> None:
+    table = json.loads((GRAMMAR.parents[2] / "benchmarks/results/facts_confusion.json").read_text())["tables"]
+    named = {"missing": "action", "extra": "action", "distance": "displacement"}
+    kinds = {named.get(kind, kind) for kind in USED_IN_TEXTS - {"turn"}} | {"turn sign", "turn size"}
+    for measured in table.values():
+        assert kinds <= measured["kinds"].keys()
+        assert min(measured["kinds"][kind]["precision"] for kind in kinds) >= 0.95

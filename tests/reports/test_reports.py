@@ -61,7 +61,7 @@ def test_metrics_nest_from_row_to_metric_and_are_json() -> None:
 
 
 def test_the_plain_table_marks_what_is_synthetic() -> None:
-    text = results.text(results.tables(SCORES, MODELS))
+    text = results.text(results.tables(SCORES, MODELS), 32)
     assert "*synthetic*, evaluator 'report', 400 test clips" in text
     assert "0.970 ±0.020" in text
 
@@ -126,6 +126,7 @@ def test_the_page_is_one_file_and_escapes_what_models_say() -> None:
     html = page.render(
         Report(
             results=tables,
+            pool=32,
             findings=findings.findings(tables),
             counts={"references": {}, "base": counts},
             logs=logs,
