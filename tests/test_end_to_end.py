@@ -167,27 +167,28 @@ def main(clips: Path, splits: Path, stats: Path) -> None:
         (
             "ingest",
             SABOTAGE.replace("{plant}", NAN_FEATURES),
-            "validate_clips",
+            {"validate_clips"},
             "'clips' breaks 'every number of a clip is finite'.*deepmimic/",
         ),
-        ("ingest", SABOTAGE.replace("{plant}", DUPLICATE), "split", "clip_id 'deepmimic/.*' occurs twice"),
-        ("split", LEAK, "validate_clips", "'splits' breaks 'unseen cells are in test only'.*deepmimic/"),
+        ("ingest", SABOTAGE.replace("{plant}", DUPLICATE), {"split", "describe"}, "clip_id '.*' occurs twice"),
+        ("split", LEAK, {"validate_clips"}, "'splits' breaks 'unseen cells are in test only'.*deepmimic/"),
     ],
     ids=["NaN features", "duplicate id", "leaked goal"],
 )
 def test_a_planted_defect_stops_the_dag_before_training(
-    branch: Branch, module: str, defect: str, stops_at: str, complaint: str
+    branch: Branch, module: str, defect: str, stops_at: set[str], complaint: str
 ) -> None:
     checkout = branch()
     path = checkout.root / f"pipelines/{module}.py"
     path.write_text(path.read_text() + defect)
     said = checkout.run("dvc", "repro", "train_tokenizer", code=255)
     ran = re.findall(r"Running stage '(.+)'", said)
-    assert ran[-1] == stops_at, said
+    # Independent stages come in any order: a duplicate is met by whichever reads the clips first.
+    assert ran[-1].split("@")[0] in stops_at, said
     assert "Traceback" not in said
     assert re.search(complaint, said), said
     # Where validation ran, no verdict stands; where the DAG stopped before, the old one is of no current build.
-    assert (checkout.root / "data/reports/validation/clips.json").exists() == (stops_at != "validate_clips")
+    assert (checkout.root / "data/reports/validation/clips.json").exists() == ("validate_clips" not in stops_at)
 
 
 def processes_of(checkout: Checkout) -> list[int]:
