@@ -170,7 +170,12 @@ def main(clips: Path, splits: Path, stats: Path) -> None:
             {"validate_clips"},
             "'clips' breaks 'every number of a clip is finite'.*deepmimic/",
         ),
-        ("ingest", SABOTAGE.replace("{plant}", DUPLICATE), {"split", "describe"}, "clip_id '.*' occurs twice"),
+        (
+            "ingest",
+            SABOTAGE.replace("{plant}", DUPLICATE),
+            {"split", "describe"},
+            "clip_id '(deepmimic|procedural)/.*' occurs twice",
+        ),
         ("split", LEAK, {"validate_clips"}, "'splits' breaks 'unseen cells are in test only'.*deepmimic/"),
     ],
     ids=["NaN features", "duplicate id", "leaked goal"],
