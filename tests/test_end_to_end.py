@@ -211,11 +211,12 @@ def processes_of(checkout: Checkout) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for orphans in /proc")
-def test_killed_in_the_middle_of_a_stage_it_starts_where_it_was(branch: Branch) -> None:
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_killed_in_the_middle_of_a_stage_it_starts_where_it_was(branch: Branch, shell: str) -> None:
     checkout = branch()
     checkout.edit("params.yaml", "corpora:\n", EXTRA.replace("clips: 12", "clips: 3000"))
     undisturbed = {path.name for path in (checkout.root / "data/clips").iterdir()}
-    running = subprocess.Popen(["dvc", "repro", "ingest@extra"], cwd=checkout.root, env=ENVIRONMENT)
+    running = subprocess.Popen(["dvc", "repro", "ingest@extra"], cwd=checkout.root, env={**ENVIRONMENT, "SHELL": shell})
     deadline = time.monotonic() + 60
     while not processes_of(checkout) and time.monotonic() < deadline:
         time.sleep(0.1)
