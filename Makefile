@@ -69,7 +69,7 @@ $(VENV)/bin/uv:
 
 $(VENV)/.ready: requirements.lock | $(VENV)/bin/uv
 	@echo "installing the pinned dependencies (about a minute)"
-	@$(INSTALL) -r requirements.lock || { \
+	@$(INSTALL) -r requirements.lock && $(INSTALL) --no-deps --no-build-isolation --editable . || { \
 	  echo "an install failed (see above); check the network and the free disk space (3 GB), then run make again"; exit 2; }
 	@touch $@
 

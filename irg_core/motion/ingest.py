@@ -118,7 +118,10 @@ def _fault(take: Take) -> tuple[str, str] | None:
 def _clip(clip_id: str, take: Take, corpus: str, joints: np.ndarray) -> Clip:
     rows = _rounded(features.extract(joints).astype(np.float64), 6).astype(np.float32)
     captions = [caption for caption in take.captions if caption.text.strip()]
-    return Clip(clip_id, corpus, f"{corpus}/{take.name}", take.cell, rows, captions, take.truth)
+    return Clip(
+        clip_id, corpus, f"{corpus}/{take.recording or take.name}", take.cell, rows, captions, take.truth,
+        take.source, take.split,
+    )  # fmt: skip
 
 
 def _rounded(values: np.ndarray, digits: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What is known about a motion: the take as it came in, the clip cut from it, its measured facts, its tokens."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
@@ -18,15 +19,39 @@ class SourceCaption:
 
 
 @dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """The skeleton that a take came with; every joint comes after its parent."""
+
+    names: tuple[str, ...]
+    parents: tuple[int, ...]  # -1 for the root
+    offsets: np.ndarray  # [joints, 3] float64: from the parent in the rest pose, in the source's unit and axes
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """What an entry of `corpora:` says about the body; what it leaves empty is found out from the motion."""
+
+    up: str = ""  # the axis that points up: "x" | "y" | "z", or "-x" …
+    unit: float = 0.0  # metres a unit of length
+    joints: Mapping[str, str] = field(default_factory=dict)  # our joint to the source's
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
     """One motion as its corpus gives it; what `read(root)` yields. Never stored."""
 
     name: str  # unique within the corpus
-    joints: np.ndarray  # [frames, 22, 3] float64, metres, y up, HumanML3D joint order
+    joints: np.ndarray  # [frames, joints, 3] float64; without a hierarchy: our 22 joints, metres, y up
     fps: float
-    captions: tuple[SourceCaption, ...]
+    captions: tuple[SourceCaption, ...]  # none at all: only the describe stage will speak of it
     cell: str  # what kind of motion it is; takes of one cell never straddle seen and unseen
     truth: str  # the synthesiser's parameters as JSON, "" for real motion; never shown to annotators
+    hierarchy: Hierarchy | None = None  # None: `joints` are our 22, in metres, y up
+    rotations: np.ndarray | None = None  # [frames, joints, 4] world rotations w x y z that turn the rest offsets
+    conventions: Conventions = Conventions()
+    recording: str = ""  # what it was cut or mirrored from, if not from itself: the unit of splitting
+    source: str = ""  # the file it was read from, relative to the corpus's root
+    split: str = ""  # train | val | test where the corpus itself says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +60,13 @@ class Clip:
 
     clip_id: str  # "<corpus>/<take>" or "<corpus>/<take>#<cut>", unique across corpora
     corpus: str
-    take: str  # "<corpus>/<take>": the unit of splitting, so that a cut never straddles two splits
+    take: str  # "<corpus>/<recording>": the unit of splitting, so that a cut never straddles two splits
     cell: str
     features: Annotated[np.ndarray, FEATURES]  # [frames, 263] float32, not normalised
     captions: list[SourceCaption]
     truth: str
+    source: str = ""  # the file it was read from, relative to the corpus's root
+    split: str = ""  # train | val | test where the corpus itself says so
 
 
 @dataclass(frozen=True, slots=True)
