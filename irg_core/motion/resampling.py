@@ -8,13 +8,42 @@ import math
 
 import numpy as np
 
+from irg_core.motion import rotations
+
 
 def resample(joints: np.ndarray, fps: float, wanted: float) -> np.ndarray:
     """Positions [T, J, 3] at `fps` as [T', J, 3] at `wanted` frames a second, from the first frame on."""
-    seconds = (len(joints) - 1) / fps
+    return interpolate(low_pass(joints, fps, wanted), np.arange(len(joints)) / fps, _times(len(joints), fps, wanted))
+
+
+def resample_rotations(quaternions: np.ndarray, fps: float, wanted: float) -> np.ndarray:
+    """Rotations [T, J, 4] at `fps` as [T', J, 4] at `wanted` frames a second, at the very times of `resample`.
+
+    A quaternion and its opposite turn alike, so each is first put on the side of the one before; then they can pass
+    the same low-pass as positions.
+    """
+    if len(quaternions) < 2:
+        return quaternions
+    steady = low_pass(one_sided(rotations.normalise(quaternions)), fps, wanted)
+    at = _times(len(quaternions), fps, wanted) * fps
+    before = np.minimum(at.astype(int), len(quaternions) - 2)
+    share = np.broadcast_to((at - before)[:, None], (len(at), quaternions.shape[1]))
+    steady = rotations.normalise(steady)
+    return rotations.slerp(steady[before], steady[before + 1], share)
+
+
+def one_sided(quaternions: np.ndarray) -> np.ndarray:
+    """The same rotations [T, ..., 4], no quaternion more than a right angle from the one before."""
+    turned = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0
+    signs = np.ones(quaternions.shape[:-1])
+    signs[1:] = np.where(np.cumsum(turned, axis=0) % 2 == 1, -1.0, 1.0)
+    return np.asarray(quaternions * signs[..., None])
+
+
+def _times(frames: int, fps: float, wanted: float) -> np.ndarray:
+    """Seconds of the samples wanted of so many frames."""
     # The last sample counts even where rounding puts it a hair past the end.
-    times = np.arange(math.floor(seconds * wanted + 1e-6) + 1) / wanted
-    return interpolate(low_pass(joints, fps, wanted), np.arange(len(joints)) / fps, times)
+    return np.arange(math.floor((frames - 1) / fps * wanted + 1e-6) + 1) / wanted
 
 
 def interpolate(joints: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -1,18 +1,41 @@
-"""Quaternions (w, x, y, z) and matrices over leading batch axes, in float64 unless given otherwise."""
+"""Quaternions (w, x, y, z) and matrices over leading batch axes, in float64 unless given otherwise.
+
+Only sums, products, quotients and roots touch them, but in `about`, `slerp` and what says so.
+"""
 
 import numpy as np
+
+Parts = tuple[np.ndarray, ...]
+"""The components of vectors or quaternions, each an array of its own: what is fastest on very many of them."""
+
+
+def parts(values: np.ndarray) -> Parts:
+    """The components of values [..., n]."""
+    return tuple(np.moveaxis(values, -1, 0))
+
+
+def together(components: Parts) -> np.ndarray:
+    """Values [..., n] of their components."""
+    values = np.empty((*components[0].shape, len(components)), dtype=components[0].dtype)
+    for index, component in enumerate(components):
+        values[..., index] = component
+    return values
 
 
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Hamilton product of quaternions [..., 4]."""
-    aw, ax, ay, az = np.moveaxis(a, -1, 0)
-    bw, bx, by, bz = np.moveaxis(b, -1, 0)
-    product = np.empty(np.broadcast_shapes(a.shape, b.shape), dtype=np.result_type(a, b))
-    product[..., 0] = aw * bw - ax * bx - ay * by - az * bz
-    product[..., 1] = aw * bx + ax * bw + ay * bz - az * by
-    product[..., 2] = aw * by - ax * bz + ay * bw + az * bx
-    product[..., 3] = aw * bz + ax * by - ay * bx + az * bw
-    return product
+    return together(product(parts(a), parts(b)))
+
+
+def product(a: Parts, b: Parts) -> Parts:
+    """The same by components."""
+    (aw, ax, ay, az), (bw, bx, by, bz) = a, b
+    return (
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    )
 
 
 def inverse(q: np.ndarray) -> np.ndarray:
@@ -29,11 +52,11 @@ def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The cross product of vectors [..., 3]; several times faster than NumPy's on many short vectors."""
-    product = np.empty(np.broadcast_shapes(a.shape, b.shape), dtype=np.result_type(a, b))
-    product[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
-    product[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
-    product[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return product
+    return together(_crossed(parts(a), parts(b)))
+
+
+def _crossed(a: Parts, b: Parts) -> Parts:
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -41,14 +64,23 @@ def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Opposite ones leave the axis open; it is then a fixed one, square to `a`.
     """
-    q = np.empty((*np.broadcast_shapes(a.shape, b.shape)[:-1], 4))
-    q[..., 0] = 1.0 + (a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])
-    q[..., 1:] = cross(a, b)
+    return together(shortest(parts(a[..., None, :]), parts(b[..., None, :])))[..., 0, :]
+
+
+def shortest(a: Parts, b: Parts) -> Parts:
+    """The same by components; those of a may be fewer, to be repeated."""
+    whole = a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + 1.0
+    x, y, z = _crossed(a, b)
     # Below a thousandth of a degree from opposite, rounding would choose the axis.
-    opposite = q[..., 0] < 1e-10
+    opposite = whole < 1e-10
+    whole[opposite] = 1.0
+    scale = 1.0 / np.sqrt(whole * whole + x * x + y * y + z * z)
+    quaternions = whole * scale, x * scale, y * scale, z * scale
     if opposite.any():
-        q[opposite] = _half_turn(np.broadcast_to(a, b.shape)[opposite])
-    return normalise(q)
+        start = together(tuple(np.broadcast_to(part, whole.shape)[opposite] for part in a))
+        for part, turned in zip(quaternions, parts(normalise(_half_turn(start))), strict=True):
+            part[opposite] = turned
+    return quaternions
 
 
 def _half_turn(a: np.ndarray) -> np.ndarray:
@@ -89,12 +121,27 @@ def matrix(q: np.ndarray) -> np.ndarray:
 
 def six_numbers(q: np.ndarray) -> np.ndarray:
     """The continuous 6-D form [..., 6]: the first two columns of the matrix, one after the other (Zhou et al. 2019)."""
-    w, x, y, z = np.moveaxis(q, -1, 0)
-    columns = np.empty((*q.shape[:-1], 6), dtype=q.dtype)
-    columns[..., 0] = 1 - 2 * (y * y + z * z)
-    columns[..., 1] = 2 * (x * y + w * z)
-    columns[..., 2] = 2 * (x * z - w * y)
-    columns[..., 3] = 2 * (x * y - w * z)
-    columns[..., 4] = 1 - 2 * (x * x + z * z)
-    columns[..., 5] = 2 * (y * z + w * x)
-    return columns
+    return together(columns(parts(q)))
+
+
+def columns(q: Parts) -> Parts:
+    """The same by components."""
+    w, x, y, z = q
+    y2, z2 = y + y, z + z
+    zz, xy, wz = z * z2, x * y2, w * z2
+    xx = x + x
+    return 1.0 - (y * y2 + zz), xy + wz, x * z2 - w * y2, xy - wz, 1.0 - (x * xx + zz), y * z2 + w * xx
+
+
+def slerp(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Unit quaternions [..., 4] a share [...] of the shorter way from a to b, at an even speed."""
+    cosine = a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2] + a[..., 3] * b[..., 3]
+    b = np.where(cosine[..., None] < 0, -b, b)
+    angle = np.arccos(np.minimum(np.abs(cosine), 1.0))
+    sine = np.sin(angle)
+    # Nearly equal ones are mixed straight: their sine is no divisor.
+    near = sine < 1e-6
+    safe = np.where(near, 1.0, sine)
+    first = np.where(near, 1.0 - share, np.sin((1.0 - share) * angle) / safe)
+    second = np.where(near, share, np.sin(share * angle) / safe)
+    return normalise(first[..., None] * a + second[..., None] * b)

@@ -1,5 +1,10 @@
-"""The build's one body: HumanML3D's 22 joints with uniform bone lengths. Metres, y up; left is +x when facing +z."""
+"""The build's one body: HumanML3D's 22 joints with uniform bone lengths. Metres, y up; left is +x when facing +z.
 
+Beside it stands KIT's body of 21 joints, as far as features need to know it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -39,6 +44,53 @@ LENGTHS = np.array([
 # fmt: on
 
 OFFSETS = DIRECTIONS * LENGTHS[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What features depend on; all numbers but the threshold are joints."""
+
+    parents: tuple[int, ...]
+    turned_by: tuple[int, ...]  # from joint 1 on: the joint whose bone a bone's rotation is relative to, 0 the root
+    directions: np.ndarray  # [joints, 3] of each joint from its parent in the reference pose
+    hips: tuple[int, int]  # right, left
+    shoulders: tuple[int, int]
+    feet: tuple[int, int, int, int]  # in the order of contacts: left ankle, left foot, right ankle, right foot
+    still: float  # a foot joint with a squared displacement in one frame below this is in contact
+
+
+def _body(
+    chains: Sequence[Sequence[int]], directions: np.ndarray, hips: tuple[int, int], shoulders: tuple[int, int],
+    feet: tuple[int, int, int, int], still: float,
+) -> Body:  # fmt: skip
+    parents = [-1] * len(directions)
+    turned_by = [0] * len(directions)
+    for chain in chains:
+        for place, (parent, child) in enumerate(pairwise(chain)):
+            parents[child] = parent
+            # A chain starts afresh from the root's rotation, also where it leaves the spine.
+            turned_by[child] = parent if place else 0
+    return Body(tuple(parents), tuple(turned_by[1:]), directions, hips, shoulders, feet, still)
+
+
+T2M = _body(CHAINS, DIRECTIONS, (2, 1), (17, 16), (7, 10, 8, 11), still=0.002)
+"""Ours; `still` is in square metres."""
+
+KIT_CHAINS = ([0, 11, 12, 13, 14, 15], [0, 16, 17, 18, 19, 20], [0, 1, 2, 3, 4], [3, 5, 6, 7], [3, 8, 9, 10])
+# fmt: off
+KIT = _body(KIT_CHAINS, np.array([
+    [0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0], [0, -1, 0], [0, -1, 0], [-1, 0, 0], [0, -1, 0],
+    [0, -1, 0], [1, 0, 0], [0, -1, 0], [0, -1, 0], [0, 0, 1], [0, 0, 1], [-1, 0, 0], [0, -1, 0], [0, -1, 0], [0, 0, 1],
+    [0, 0, 1],
+], dtype=np.float64), (11, 16), (5, 8), (19, 20, 14, 15), still=0.05)
+# fmt: on
+"""KIT-ML's 21 joints at 12.5 frames a second, in millimetres, so `still` is in square millimetres.
+
+Its axes are left-handed: what the source calls left (5-7, 11-15) lies at -x when the body faces +z. The field's
+converter takes that for the right side, which finds the same front; `hips` and `shoulders` follow it. The reference
+directions of hips and shoulders point the other way all the same, which twists their rotations, and is kept. Contacts
+are those of the last two joints of each leg.
+"""
 
 
 def forward_kinematics(root: np.ndarray, local: np.ndarray, offsets: np.ndarray = OFFSETS) -> np.ndarray:

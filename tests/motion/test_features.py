@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irg_core.corpora import procedural
 from irg_core.motion import features, rotations
-from irg_core.motion.skeleton import INDEX, LENGTHS, OFFSETS, PARENTS, forward_kinematics
+from irg_core.motion.skeleton import INDEX, KIT, LENGTHS, OFFSETS, PARENTS, T2M, forward_kinematics
+from irg_core.records.motion import Take
 
-REFERENCE = Path(__file__).parents[2] / "../shared/data/humanml3d_reference"
+HERE = Path(__file__).parents[2]
+REFERENCE = HERE / "../shared/data/humanml3d_reference"
 
 
 def motion(seed: int, frames: int = 60, turn: float = 0.0) -> np.ndarray:
@@ -113,3 +116,111 @@ def test_bones_of_no_length_and_arms_straight_up_stay_finite() -> None:
     six = rows[:, features.ROTATIONS].reshape(len(rows), 21, 2, 3)
     assert np.abs(np.linalg.norm(six, axis=-1) - 1).max() < 1e-5
     assert np.abs((six[..., 0, :] * six[..., 1, :]).sum(-1)).max() < 1e-5
+
+
+# --- many clips, two bodies, two modes --------------------------------------------------------------------------------
+
+
+KITS = (
+    "pelvis spine2 spine3 neck head left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist "
+    "left_hip left_knee left_ankle left_ankle left_foot right_hip right_knee right_ankle right_ankle right_foot"
+)
+
+
+def kit_of(joints: np.ndarray) -> np.ndarray:
+    """Our joints [T, 22, 3] as KIT's 21 in millimetres, left-handed axes and all."""
+    kit = joints[:, [INDEX[name] for name in KITS.split()]] * (-1000.0, 1000.0, 1000.0)
+    kit[:, [14, 19]] = 0.5 * (kit[:, [13, 18]] + kit[:, [15, 20]])
+    return kit
+
+
+def test_many_clips_at_once_give_the_very_same_numbers() -> None:
+    clips = [motion(seed, frames) for seed, frames in enumerate((60, 2, 200, 700, 33, 90, 5))]
+    for clip, rows in zip(clips, features.extract_all(clips), strict=True):
+        assert rows.tobytes() == features.extract(clip).tobytes()
+    turned = [
+        np.broadcast_to(rotations.about("y", np.arange(len(clip)) * 0.1)[:, None], (len(clip), 22, 4)) for clip in clips
+    ]
+    for clip, turns, rows in zip(clips, turned, features.extract_all(clips, turned), strict=True):
+        assert rows.tobytes() == features.extract(clip, turns).tobytes()
+    assert features.extract_all([]) == []
+
+
+@given(seed=st.integers(0, 999), turn=st.floats(-900, 900))
+@settings(max_examples=20, deadline=None)
+def test_rotations_alone_give_the_joints_back_too(seed: int, turn: float) -> None:
+    joints = motion(seed, turn=turn)
+    rows = features.extract(joints)
+    wanted = features.normalise(joints)[:-1]
+    assert np.abs(features.to_joints_by_rotations(rows, LENGTHS, exact=False) - wanted).max() < 1e-5
+
+
+def test_kits_251_numbers_go_there_and_back() -> None:
+    joints = kit_of(motion(4, frames=150, turn=200))
+    rows = features.extract(joints)
+    assert rows.shape == (149, 251)
+    wanted = features.normalise(joints)[:-1]
+    assert np.abs(features.to_joints(rows) - wanted).max() < 0.1  # of millimetres
+    lengths = np.concatenate([[0.0], np.linalg.norm(joints[0, 1:] - joints[0, KIT.parents[1:]], axis=-1)])
+    # Here toes and upper spine are laid in, so those bones are not rigid.
+    rigid = [0, 11, 12, 13, 16, 17, 18]
+    back = features.to_joints_by_rotations(rows, lengths, exact=False)
+    assert np.abs(back - wanted)[:, rigid].max() < 0.1
+    still = features.extract(np.repeat(joints[:1], 30, axis=0))
+    assert still[:, -4:].all()
+    creeping = joints[:1] + np.arange(30)[:, None, None] * np.array([0.0, 0.0, 0.3])
+    assert not features.extract(creeping)[:, -4:].any()
+
+
+def test_kits_front_is_where_its_toes_are() -> None:
+    rows = features.extract(kit_of(np.repeat(stand()[None], 20, axis=0)))
+    positions = rows[:, 4:64].reshape(-1, 20, 3)
+    assert (positions[:, 14, 2] > positions[:, 12, 2]).all()
+    assert (positions[:, 10, 0] < 0).all()
+
+
+def stand() -> np.ndarray:
+    """Our joints [22, 3] in the reference pose."""
+    still = np.zeros((1, 22, 4))
+    still[..., 0] = 1.0
+    return forward_kinematics(np.zeros((1, 3)), still)[0]
+
+
+def test_exact_features_keep_twist_and_do_not_depend_on_the_heading() -> None:
+    joints = np.repeat(stand()[None], 120, axis=0)
+    own = np.zeros((120, 22, 4))
+    own[..., 0] = 1.0
+    twisted = own.copy()
+    twisted[:, INDEX["left_elbow"]] = rotations.about("y", np.linspace(0, 1, 120))
+    plain, twist = features.extract(joints, own), features.extract(joints, twisted)
+    forearm = features.ROTATIONS.start + 6 * (INDEX["left_wrist"] - 1)
+    assert np.abs(plain - twist)[:, forearm : forearm + 6].max() > 0.5
+    turn = rotations.about("y", np.linspace(0, 2, 120))[:, None]
+    turning = rotations.rotate(turn, joints)
+    rows = features.extract(turning, rotations.multiply(np.broadcast_to(turn, own.shape), own))
+    assert np.abs(rows - plain)[:, features.ROTATIONS].max() < 1e-5
+    assert np.abs(rows - plain)[:, features.POSITIONS].max() < 1e-5
+    assert rows[:, 0] == pytest.approx(np.full(119, -1 / 119), abs=1e-6)
+    # HumanML3D's own numbers do depend on it.
+    assert np.abs(features.extract(turning) - features.extract(joints))[:, features.ROTATIONS].max() > 0.5
+
+
+def corpora() -> list[np.ndarray]:
+    made = procedural.read(HERE / "irg_core/corpora/procedural.yaml", clips=24, seed=11)
+    clips = [features.retarget(take.joints) for take in made if isinstance(take, Take)]
+    return clips + ([np.load(REFERENCE / "new_joints/012314.npy")] if REFERENCE.exists() else [])
+
+
+def test_features_to_joints_and_back_is_stable_on_whole_corpora() -> None:
+    clips = corpora()
+    assert len(clips) >= 24
+    for rows in features.extract_all(clips):
+        once = features.to_joints(rows)
+        twice = features.to_joints(features.extract(once))
+        assert np.abs(twice - features.normalise(once)[:-1]).max() < 1e-5
+
+
+def test_rows_of_no_known_width_are_refused() -> None:
+    with pytest.raises(ValueError, match="263 or 251"):
+        features.to_joints(np.zeros((3, 262)))
+    assert T2M.feet == tuple(INDEX[name] for name in ("left_ankle", "left_foot", "right_ankle", "right_foot"))
