@@ -8,7 +8,7 @@ from pydantic import Field
 from irg_core.annotate import claims
 from irg_core.annotate.asking import Reply, bullets, plain, question, read_reply
 from irg_core.llm.chat import ChatRequest
-from irg_core.motion import kinematics
+from irg_core.motion import lines
 from irg_core.records.annotation import Analysis, Caption, Rejection
 from irg_core.records.motion import Phase
 
@@ -43,8 +43,9 @@ def questions(captions: Iterable[Caption], demands: dict[str, list[Phase]], para
 
 
 def _question(caption: Caption, demand: list[Phase], params: AnalyseParams) -> ChatRequest:
-    words = {"goal": caption.text, "asked": bullets(kinematics.lines(demand))}
-    return question("analyse", caption.caption_id, params.seed, {"goal": caption.text, "asked": plain(demand)}, words)
+    words = {"goal": caption.text, "asked": bullets(lines.of_phases(demand))}
+    payload = {"goal": caption.text, "asked": plain(demand)}
+    return question("analyse", caption.caption_id, params.seed, payload, words, Analysed)
 
 
 def read(request: ChatRequest, text: str) -> tuple[str, Analysed] | Rejection:

@@ -32,24 +32,30 @@ class Reply(BaseModel):
 Shape = TypeVar("Shape", bound=Reply)
 
 
-def question(kind: str, key: str, seed: int, payload: dict[str, Any], words: dict[str, str]) -> ChatRequest:
+def question(
+    kind: str, key: str, seed: int, payload: dict[str, Any], words: dict[str, str], shape: type[Reply]
+) -> ChatRequest:
     """The request of one row: `words` fill the prompt, `payload` holds the facts behind them."""
     system, asked = _prompt(kind)
     return ChatRequest(
         key=key, kind=kind, system=system.substitute(words), prompt=asked.substitute(words),
-        payload=payload, seed=derive(seed, kind, key), attempt=0,
+        schema=_schema(shape), payload=payload, seed=derive(seed, kind, key), repairs=(),
     )  # fmt: skip
 
 
 def read_reply(shape: type[Shape], request: ChatRequest, text: str) -> Shape | Rejection:
-    """The reply in its shape; text that is no such JSON object becomes a rejection."""
+    """The reply in its shape; text that holds no such JSON object becomes a rejection that says what is wrong with it.
+
+    Models that were not made to keep a schema put words or a fence of backticks around their object: these are cut off.
+    """
+    start, end = text.find("{"), text.rfind("}") + 1
     try:
-        return shape.model_validate_json(text)
+        return shape.model_validate_json(text[start:end] if 0 <= start < end else text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         reason = "reply is no JSON object" if first["type"] == "json_invalid" else "reply breaks its schema"
-        place = ".".join(map(str, first["loc"]))
-        return Rejection(request.key, request.kind, reason, f"{place}: {first['msg']}; reply: {text}")
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        return Rejection(request.key, request.kind, reason, f"{place}: {first['msg']}")
 
 
 def plain(phases: Sequence[Phase]) -> list[dict[str, Any]]:
@@ -63,6 +69,11 @@ def bullets(lines: Sequence[str]) -> str:
 
 def _known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+@cache
+def _schema(shape: type[Reply]) -> dict[str, Any]:
+    return shape.model_json_schema()
 
 
 @cache

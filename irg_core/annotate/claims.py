@@ -21,11 +21,15 @@ def _any(*words: str) -> re.Pattern[str]:
 _LIMB = r"(?:\w+ ){0,4}?(?:arms?|hands?)"
 _ACTIONS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("other", _any(
-        r"cartwheel\w*", r"(?:back|front)?flips?", r"flipping", r"somersault\w*", r"roll(?:s|ing|ed)?", r"crawl\w*",
-        r"danc\w+", r"climb\w*", r"(?:get|gets|getting|stand|stands|standing) (?:back )?up", r"kneel\w*", r"swim\w*",
-        r"(?:lie|lies|lying|sit|sits|sitting)(?: down)?", r"throw(?:s|ing)? (?:a |the )?ball", r"clap\w*",
-        r"spin ?kick\w*", r"handstand\w*", r"fall(?:s|ing)?",
+        r"cartwheel\w*", r"(?:back|front)?flips?", r"flipping", r"somersault\w*", r"roll(?:s|ing|ed)?", r"danc\w+",
+        r"climb\w*", r"(?:get|gets|getting|stand|stands|standing) (?:back )?up", r"swim\w*",
+        r"(?:get|gets|getting|rise|rises|rising) to (?:\w+ )?feet", r"(?:push|pushes|pushing) up", r"clap\w*",
+        r"throw(?:s|ing)? (?:a |the )?ball", r"spin ?kick\w*", r"handstand\w*", r"fall(?:s|ing)?",
     )),
+    ("sit", _any(r"(?:sit|sits|sitting|sat)(?: down)?", "seated")),
+    ("kneel", _any(r"kneel\w*", "knelt")),
+    ("lie", _any(r"(?:lie|lies|lying|lay)(?: down)?")),
+    ("crawl", _any(r"crawl\w*", r"creep\w*", r"crept")),
     ("sidestep", _any(
         r"side ?-?steps?", r"side ?-?stepp\w+", r"(?:step|mov|shuffl|walk)\w* (?:\w+ )?(?:sideways|sideward|laterally)",
         r"(?:step|shuffl)(?:s|p?ing|ped|es|e)? to (?:the|his|her|their|its) (?:left|right)",
@@ -55,7 +59,7 @@ _BOUNDARY = re.compile(r"[,;.]|\b(?:and|then|before|after|next|finally|followed 
 _DENIED = _any(r"not", r"never", r"without", r"instead of", r"rather than", r"no", r"lacks?", r"miss(?:es|ing)")
 _NOT_MOVING = re.compile(r"\b(?:does|do) not move\b")
 
-_SIDED = frozenset({"wave", "raise_arms", "punch", "kick"})
+_SIDED = frozenset({"wave", "raise_arms", "punch", "kick", "kneel"})
 _COUNTED = frozenset({"jump", "wave", "raise_arms", "punch", "kick", "squat", "bow"})
 _NUMBERS = {
     "a": 1, "an": 1, "one": 1, "single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,

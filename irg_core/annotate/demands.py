@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from irg_core.annotate import claims
-from irg_core.motion.kinematics import ACTIONS
+from irg_core.motion.actions import ACTIONS
 from irg_core.records.motion import Phase
 
 MOST_PHASES = 4

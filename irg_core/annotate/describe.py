@@ -13,7 +13,9 @@ from irg_core.annotate.asking import Reply, bullets, plain, question, read_reply
 from irg_core.annotate.demands import is_understood
 from irg_core.annotate.facts import facts
 from irg_core.llm.chat import ChatRequest
-from irg_core.motion import kinematics
+from irg_core.motion import lines
+from irg_core.motion.actions import USED_IN_TEXTS
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Caption, Rejection
 from irg_core.records.motion import Clip, Facts, Phase
 
@@ -32,15 +34,17 @@ class DescribeParams:
     """How often an unreadable reply is asked for again; more saves rows and costs requests."""
     batch: int
     """Clips measured in one batch of the executor; larger is faster until memory or balance suffers."""
+    facts_shown: int
+    """Measures that the writer reads beside the phases, the most telling ones; more make captions longer."""
 
 
 class Written(Reply):
     caption: str
 
 
-def measure(clips: Sequence[Clip]) -> list[Facts]:
+def measure(clips: Sequence[Clip], limits: KinematicsParams) -> list[Facts]:
     """The facts of a batch of clips."""
-    return [facts(clip.clip_id, clip.features) for clip in clips]
+    return [facts(clip.clip_id, clip.features, limits) for clip in clips]
 
 
 def questions(rows: Iterable[Facts], params: DescribeParams) -> list[ChatRequest]:
@@ -50,14 +54,17 @@ def questions(rows: Iterable[Facts], params: DescribeParams) -> list[ChatRequest
 
 def _question(row: Facts, params: DescribeParams) -> ChatRequest:
     phases = [usable(phase) for phase in row.phases]
-    words = {"phases": bullets(kinematics.lines(phases))}
-    return question("describe", row.clip_id, params.seed, {"phases": plain(phases)}, words)
+    words = {
+        "phases": bullets(lines.of_phases(phases)),
+        "measures": bullets(lines.of_measures(row.measures, params.facts_shown)),
+    }
+    return question("describe", row.clip_id, params.seed, {"phases": plain(phases)}, words, Written)
 
 
 def usable(phase: Phase) -> Phase:
     """The phase without the kinds of fact that are measured too badly to be put into words."""
     empty: dict[str, Any] = {"side": "", "direction": "", "turn": math.nan, "count": 0, "speed": "", "amplitude": ""}
-    return replace(phase, **{name: value for name, value in empty.items() if name not in kinematics.USED_IN_TEXTS})
+    return replace(phase, **{name: value for name, value in empty.items() if name not in USED_IN_TEXTS})
 
 
 def read(request: ChatRequest, text: str) -> tuple[str, str] | Rejection:

@@ -7,6 +7,7 @@ import numpy as np
 
 from irg_core.motion import features, kinematics
 from irg_core.motion.skeleton import FPS
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Flawed
 from irg_core.records.motion import Facts, Phase
 
@@ -14,11 +15,12 @@ DECIMALS = 3
 """Facts are rounded, or the last bits of another machine's arithmetic would change tables, and with them all texts."""
 
 
-def facts(motion_id: str, rows: np.ndarray) -> Facts:
+def facts(motion_id: str, rows: np.ndarray, limits: KinematicsParams) -> Facts:
     """What can be measured in one motion of features [frames, 263]."""
     # Of broken numbers nothing is said; validate_clips is there to name the clip and stop.
-    phases = kinematics.measure(features.to_joints(rows)) if np.isfinite(rows).all() else []
-    return Facts(motion_id, round(len(rows) / FPS, DECIMALS), [_rounded(phase) for phase in phases])
+    finite = bool(np.isfinite(rows).all())
+    phases, measures = kinematics.facts(features.to_joints(rows), limits) if finite else ([], [])
+    return Facts(motion_id, round(len(rows) / FPS, DECIMALS), [_rounded(phase) for phase in phases], measures)
 
 
 def _rounded(phase: Phase) -> Phase:
@@ -26,6 +28,7 @@ def _rounded(phase: Phase) -> Phase:
     return replace(phase, **numbers)
 
 
-def of_motions(measured: Sequence[Facts], flawed: Sequence[Flawed]) -> dict[str, list[Phase]]:
-    """The phases of each motion that can be shown, by motion_id."""
-    return {row.clip_id: row.phases for row in measured} | {row.motion_id: row.phases for row in flawed}
+def of_motions(measured: Sequence[Facts], flawed: Sequence[Flawed]) -> dict[str, Facts]:
+    """The facts of each motion that can be shown, by motion_id."""
+    made = [Facts(row.motion_id, row.seconds, row.phases, row.measures) for row in flawed]
+    return {row.clip_id: row for row in [*measured, *made]}

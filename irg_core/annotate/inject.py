@@ -18,7 +18,9 @@ import numpy as np
 from irg_core.annotate.demands import demand
 from irg_core.annotate.facts import facts as measured
 from irg_core.errors import UnknownPlugin
-from irg_core.motion import edits, features, kinematics
+from irg_core.motion import edits, features
+from irg_core.motion.differences import differences
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Caption, Flawed, Pair
 from irg_core.records.motion import Clip, Facts, Phase
 from irg_core.records.wording import near_identical
@@ -134,12 +136,12 @@ def _aim(
 # ---- edits -----------------------------------------------------------------------------------------------------------
 
 
-def edited(batch: Sequence[Aim], kinds: dict[str, float], seed: int) -> list[Made]:
+def edited(batch: Sequence[Aim], kinds: dict[str, float], seed: int, limits: KinematicsParams) -> list[Made]:
     """The edits wanted for a batch of clips."""
-    return [made for aim in batch if aim.wanted["edit"] for made in _edits(aim, kinds, seed)]
+    return [made for aim in batch if aim.wanted["edit"] for made in _edits(aim, kinds, seed, limits)]
 
 
-def _edits(aim: Aim, kinds: dict[str, float], seed: int) -> list[Made]:
+def _edits(aim: Aim, kinds: dict[str, float], seed: int, limits: KinematicsParams) -> list[Made]:
     """Edits of different kinds, each of which breaks something that the goal asks for."""
     draw = rng(seed, "edits", aim.clip.clip_id)
     joints = features.to_joints(aim.clip.features)
@@ -150,11 +152,11 @@ def _edits(aim: Aim, kinds: dict[str, float], seed: int) -> list[Made]:
     for name in (names[place] for place in order):
         if len(found) == aim.wanted["edit"] or tries == TRIES * aim.wanted["edit"]:
             break
-        if (result := edit(name)(joints, aim.phases, draw)) is None:
+        if (result := edit(name)(joints, aim.phases, draw, limits)) is None:
             continue
         tries += 1
-        made = _made(f"{aim.clip.clip_id}~{name}0", aim, "edit", name, result[1], features.extract(result[0]))
-        if kinematics.differences(aim.asked, made.facts.phases):
+        made = _made(f"{aim.clip.clip_id}~{name}0", aim, "edit", name, result[1], features.extract(result[0]), limits)
+        if differences(aim.asked, made.facts.phases, limits):
             found.append(made)
     return found
 
@@ -171,10 +173,11 @@ def edit(name: str) -> Callable[..., edits.Edited]:
     return found[name]
 
 
-def _made(motion_id: str, aim: Aim, source: str, kind: str, truth: dict[str, Any], rows: np.ndarray) -> Made:
-    return Made(
-        motion_id, aim.clip.clip_id, source, kind, json.dumps(truth, sort_keys=True), rows, measured(motion_id, rows)
-    )
+def _made(
+    motion_id: str, aim: Aim, source: str, kind: str, truth: dict[str, Any], rows: np.ndarray, limits: KinematicsParams
+) -> Made:
+    facts = measured(motion_id, rows, limits)
+    return Made(motion_id, aim.clip.clip_id, source, kind, json.dumps(truth, sort_keys=True), rows, facts)
 
 
 # ---- rollouts --------------------------------------------------------------------------------------------------------
@@ -189,11 +192,11 @@ class Attempt:
     features: np.ndarray
 
 
-def missed(batch: Sequence[Attempt]) -> list[Made]:
+def missed(batch: Sequence[Attempt], limits: KinematicsParams) -> list[Made]:
     """The attempts that measurably miss their goal; the others are no flaws."""
-    made = [_made(one.motion_id, one.aim, "rollout", "rollout", {}, one.features) for one in batch]
+    made = [_made(one.motion_id, one.aim, "rollout", "rollout", {}, one.features, limits) for one in batch]
     return [
-        flaw for flaw, one in zip(made, batch, strict=True) if kinematics.differences(one.aim.asked, flaw.facts.phases)
+        flaw for flaw, one in zip(made, batch, strict=True) if differences(one.aim.asked, flaw.facts.phases, limits)
     ]
 
 
@@ -235,7 +238,10 @@ def _says_the_same(aim: Aim, captions: Sequence[Caption], params: InjectParams) 
 
 
 def flawed(made: Made, tokens: list[int]) -> Flawed:
-    return Flawed(made.motion_id, made.source, made.kind, made.truth, tokens, made.facts.phases, made.facts.seconds)
+    facts = made.facts
+    return Flawed(
+        made.motion_id, made.source, made.kind, made.truth, tokens, facts.phases, facts.seconds, facts.measures
+    )
 
 
 def pairs(aim: Aim, flaws: Sequence[Flawed], clips: Sequence[str], points: Mapping[str, np.ndarray]) -> list[Pair]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from irg_core.annotate import claims
 from irg_core.annotate.demands import asks_for, is_set
 from irg_core.dialogue import SENTINEL
-from irg_core.motion import kinematics
+from irg_core.motion.differences import differences
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Assessment, Pair, Rejection
 from irg_core.records.motion import Phase
 
@@ -43,11 +44,12 @@ class VerifyParams:
 
 
 def check(
-    said: Assessment, pair: Pair, asked: Sequence[Phase], shown: Sequence[Phase], params: VerifyParams
-) -> Rejection | None:
+    said: Assessment, pair: Pair, asked: Sequence[Phase], shown: Sequence[Phase], params: VerifyParams,
+    limits: KinematicsParams,
+) -> Rejection | None:  # fmt: skip
     """The first reason to refuse a judgement, or None."""
     faults = (
-        _sentinel(said, pair, asked, shown)
+        _sentinel(said, pair, asked, shown, limits)
         or _words(said, params)
         or _contradiction(said.assessment, [*asked, *shown])
         or _contradiction(DENIED.sub("", said.refinement), asked)
@@ -61,23 +63,25 @@ def check(
 Fault = tuple[str, str] | None  # a reason and what exactly
 
 
-def _sentinel(said: Assessment, pair: Pair, asked: Sequence[Phase], shown: Sequence[Phase]) -> Fault:
+def _sentinel(
+    said: Assessment, pair: Pair, asked: Sequence[Phase], shown: Sequence[Phase], limits: KinematicsParams
+) -> Fault:
     """The sentinel belongs to motions that fulfil their goal, and to no other."""
     is_satisfied = said.refinement == SENTINEL
     if pair.source == "goal":
         return None if is_satisfied else (GOAL_REFUSED, "the goal motion itself")
     if not is_satisfied:
         return None
-    if breaks_goal(pair, asked, shown):
+    if breaks_goal(pair, asked, shown, limits):
         return WRONG_SENTINEL, f"{pair.kind} {pair.truth}"
     return NOT_ASKED, f"{pair.kind} {pair.truth}"
 
 
-def breaks_goal(pair: Pair, asked: Sequence[Phase], shown: Sequence[Phase]) -> bool:
+def breaks_goal(pair: Pair, asked: Sequence[Phase], shown: Sequence[Phase], limits: KinematicsParams) -> bool:
     """Whether what is known to be wrong concerns the goal: an edit by its truth, any other motion by its facts."""
     changes = json.loads(pair.truth).get("changes")
     if changes is None:
-        return bool(kinematics.differences(list(asked), list(shown)))
+        return bool(differences(list(asked), list(shown), limits))
     return any(asks_for(asked, change["attribute"], change["action"]) for change in changes)
 
 

@@ -6,6 +6,7 @@ behind the request, and worded differently from row to row by the request's seed
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,23 @@ _VERBS = {  # base, third person, -ing
     "turn": ["turn turns turning", "rotate rotates rotating"], "sidestep": ["sidestep sidesteps sidestepping"],
     "wave": ["wave waves waving"], "raise_arms": ["raise raises raising", "lift lifts lifting"],
     "punch": ["punch punches punching"], "kick": ["kick kicks kicking"], "squat": ["squat squats squatting"],
-    "bow": ["bow bows bowing"], "stand": ["stand stands standing"], "other": ["move moves moving"],
+    "bow": ["bow bows bowing"], "stand": ["stand stands standing"], "sit": ["sit sits sitting"],
+    "kneel": ["kneel kneels kneeling"], "lie": ["lie lies lying"], "crawl": ["crawl crawls crawling"],
+    "other": ["move moves moving"],
 }  # fmt: skip
 _BASE, _THIRD, _ING = range(3)
 _NOUNS = {
     "walk": "walk", "run": "run", "jump": "jump", "turn": "turn", "sidestep": "sidestep", "wave": "wave",
     "raise_arms": "arm raise", "punch": "punch", "kick": "kick", "squat": "squat", "bow": "bow",
-    "stand": "standing still", "other": "described movement",
+    "stand": "standing still", "sit": "sitting", "kneel": "kneeling", "lie": "lying", "crawl": "crawl",
+    "other": "described movement",
 }  # fmt: skip
-_LIMBS = {"wave": "hand", "raise_arms": "arm", "punch": "hand", "kick": "leg"}
+_LIMBS = {"wave": "hand", "raise_arms": "arm", "punch": "hand", "kick": "leg", "kneel": "knee"}
 _PARTS = {
     "walk": "legs", "run": "legs and arms", "jump": "both legs", "turn": "whole body", "sidestep": "legs",
     "wave": "hand", "raise_arms": "arm", "punch": "arm", "kick": "leg", "squat": "knees and hips",
-    "bow": "upper body", "stand": "whole body", "other": "whole body",
+    "bow": "upper body", "stand": "whole body", "sit": "hips and legs", "kneel": "knee", "lie": "whole body",
+    "crawl": "hands and knees", "other": "whole body",
 }  # fmt: skip
 _SPEEDS = {"slow": ["slowly"], "fast": ["quickly", "fast"]}
 _AMPLITUDES = {
@@ -62,10 +67,18 @@ _FRAMES = [
 """Sentences around acts that are all in one form."""
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Nothing to set: it answers here."""
+
+
 class Provider:
     """Answers every request at once, and the same one always alike."""
 
-    def __init__(self, model: str) -> None:
+    reads_payload = True
+    tries = 1
+
+    def __init__(self, model: str, settings: Settings) -> None:
         if model != MODEL:
             raise ParamsError(f"irg_core/llm/kinematic.py has no model '{model}'; it has: {MODEL}")
         source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
@@ -74,6 +87,9 @@ class Provider:
     async def complete(self, request: ChatRequest) -> str:
         draw = rng(request.seed, request.attempt)
         return json.dumps(_WRITERS[request.kind](request.payload, draw), ensure_ascii=False)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
 
 
 def describe(facts: dict[str, Any], draw: np.random.Generator) -> dict[str, Any]:
@@ -221,7 +237,7 @@ def _often(count: str) -> str:
 
 
 def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else noun if noun.endswith("still") else f"a {noun}"
+    return f"an {noun}" if noun[0] in "aeiou" else noun if noun.endswith(("still", "ing")) else f"a {noun}"
 
 
 def _nouns(phases: list[Phase]) -> str:
@@ -279,19 +295,22 @@ def _modifiers(phase: Phase, draw: np.random.Generator) -> list[str]:
     return [word for word in words if word]
 
 
+_PLACED = {"stand": "still", "lie": "on the floor"}
+
+
 def _object(phase: Phase) -> str:
-    if phase["action"] == "stand":
-        return "still"
+    if phase["action"] in _PLACED:
+        return _PLACED[phase["action"]]
     if phase["action"] != "raise_arms":
         return ""
     return {"both": "both arms", "": "an arm"}.get(phase["side"], f"the {phase['side']} arm")
 
 
 def _limb(phase: Phase) -> str:
-    if phase["action"] not in ("wave", "punch", "kick") or not phase["side"]:
+    if phase["action"] not in ("wave", "punch", "kick", "kneel") or not phase["side"]:
         return ""
-    limb = _LIMBS[phase["action"]]
-    return f"with both {limb}s" if phase["side"] == "both" else f"with the {phase['side']} {limb}"
+    limb, by = _LIMBS[phase["action"]], "on" if phase["action"] == "kneel" else "with"
+    return f"{by} both {limb}s" if phase["side"] == "both" else f"{by} the {phase['side']} {limb}"
 
 
 def _path(phase: Phase) -> str:

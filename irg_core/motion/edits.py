@@ -1,8 +1,8 @@
 """Known flaws: each function makes one mistake on purpose and says exactly what it changed, and where.
 
-A flaw is `name(joints, phases, rng) -> (joints, truth) | None`; None where the motion has nothing to get wrong in that
-way. Cutting, repeating and reversing happen on rows of the body's own frame (root velocities and root-local poses),
-which know neither place nor heading, so that stretches can be put together in any order and walked off anew.
+A flaw is `name(joints, phases, rng, limits) -> (joints, truth) | None`; None where the motion has nothing to get wrong
+in that way. Cutting, repeating and reversing happen on rows of the body's own frame (root velocities and root-local
+poses), which know neither place nor heading, so that stretches can be put together in any order and walked off anew.
 HumanML3D's heading would not do: it is smoothed over seconds, and a turn cut out of it leaves its ends behind.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from irg_core.motion.kinematics import SPEED_CUTS
 from irg_core.motion.skeleton import FPS, INDEX, LENGTHS, MIRROR, PARENTS
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.motion import Phase
 
 Edited = tuple[np.ndarray, dict[str, Any]] | None
@@ -36,7 +36,7 @@ STEPPING = ("walk", "run", "sidestep", "stand")
 """Actions whose repetitions nobody counts."""
 
 
-def mirror(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def mirror(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams) -> Edited:
     """The whole motion with left and right swapped."""
     changes = []
     for phase in phases:
@@ -49,7 +49,9 @@ def mirror(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator
     return (joints[:, MIRROR] * (-1.0, 1.0, 1.0), {"changes": changes}) if changes else None
 
 
-def wrong_direction(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def wrong_direction(
+    joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams
+) -> Edited:
     """One phase goes the other way: mirrored where it goes or turns left or right, else run backwards in time."""
     moving = [phase for phase in phases if phase.direction or not math.isnan(phase.turn)]
     if not moving:
@@ -67,7 +69,9 @@ def wrong_direction(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.
     return _finish([rows[:start], changed, rows[end:]], change)
 
 
-def wrong_count(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def wrong_count(
+    joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams
+) -> Edited:
     """One phase is repeated once more or once less than it was."""
     counted = [phase for phase in phases if phase.count > 0 and phase.action not in STEPPING]
     if not counted:
@@ -81,9 +85,13 @@ def wrong_count(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Gene
     return _finish(again, _change(phase, "count", phase.count, phase.count + 1))
 
 
-def wrong_speed(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def wrong_speed(
+    joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams
+) -> Edited:
     """One phase is done far too slowly, or far too fast."""
-    paced = [(phase, cuts) for phase in phases if phase.speed and (cuts := _cuts(phase))]
+    paced = [
+        (phase, cuts) for phase in phases if phase.speed and (cuts := limits.paces_of(phase.action, phase.direction))
+    ]
     if not paced:
         return None
     phase, cuts = paced[rng.integers(len(paced))]
@@ -96,7 +104,9 @@ def wrong_speed(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Gene
     return _finish([rows[:start], stretched, rows[end:]], _change(phase, "speed", phase.speed, now))
 
 
-def wrong_order(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def wrong_order(
+    joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams
+) -> Edited:
     """Two neighbouring phases change places."""
     names = [phase.action for phase in phases]
     orders = [[*names[:place], names[place + 1], names[place], *names[place + 2 :]] for place in range(len(names) - 1)]
@@ -112,7 +122,9 @@ def wrong_order(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Gene
     return _finish(swapped, _change(phases[place], "order", names, orders[place]))
 
 
-def missing_action(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def missing_action(
+    joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams
+) -> Edited:
     """One of several phases is left out."""
     if len(phases) < 2:
         return None
@@ -122,7 +134,9 @@ def missing_action(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.G
     return _finish([rows[:start], rows[end:]], _change(phases[place], "missing", phases[place].action, ""))
 
 
-def truncated(joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator) -> Edited:
+def truncated(
+    joints: np.ndarray, phases: Sequence[Phase], rng: np.random.Generator, limits: KinematicsParams
+) -> Edited:
     """The motion stops too early: before its last phase, or in the middle of its repetitions."""
     if not phases:
         return None
@@ -268,11 +282,6 @@ def _boundaries(phases: Sequence[Phase], length: int) -> list[int]:
     """Rows that part the phases, in the middle of what lies between them; the first is 0, the last the end."""
     between = [(phase.end + after.start) / 2 for phase, after in pairwise(phases)]
     return [0, *(min(length, round(seconds * FPS)) for seconds in between), length]
-
-
-def _cuts(phase: Phase) -> tuple[float, float] | None:
-    """The paces of this action below which it is slow, and above which it is fast."""
-    return SPEED_CUTS.get((phase.action, phase.direction)) or SPEED_CUTS.get((phase.action, ""))
 
 
 def _pace(phase: Phase, rows: np.ndarray, cuts: tuple[float, float]) -> float:

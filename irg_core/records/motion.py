@@ -100,12 +100,28 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One number or property measured in a stretch of motion; what does not apply is empty ("" or NaN)."""
+
+    kind: str  # one of actions.MEASURES: what was measured
+    part: str  # "body" | "torso" | "arm" | "leg" | "legs" | "feet"
+    side: str  # "left" | "right" | "both" | ""; of steps: the foot that goes first
+    direction: str  # "forward" | "backward" | "left" | "right" | "down" | ""
+    manner: str  # how, in the word of its kind: a pace, the shape of a path, a height ("chest"), "face up", an action
+    amount: float
+    unit: str  # "degrees" | "m" | "m/s" | "s" | "%" | "steps" | "steps/min" | "times" | ""
+    start: float  # seconds from the clip's start
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What was measured in one clip, in the order of time. The annotator never sees joints, only these."""
 
     clip_id: str
     seconds: float
     phases: list[Phase]
+    measures: list[Measure] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

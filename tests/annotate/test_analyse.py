@@ -13,7 +13,7 @@ from irg_core.annotate import analyse
 from irg_core.annotate.analyse import AnalyseParams
 from irg_core.annotate.claims import claims
 from irg_core.corpora import procedural
-from irg_core.llm.kinematic import MODEL, Provider
+from irg_core.llm.kinematic import MODEL, Provider, Settings
 from irg_core.records.annotation import Analysis, Caption, Rejection
 from irg_core.records.motion import Phase
 
@@ -28,7 +28,7 @@ def caption(text: str, number: int = 0) -> Caption:
 def analysed(captions: list[Caption]) -> list[Analysis]:
     demands = analyse.asked(captions)
     requests = analyse.questions(captions, demands, PARAMS)
-    provider = Provider(MODEL)
+    provider = Provider(MODEL, Settings())
     replies = [analyse.read(request, asyncio.run(provider.complete(request))) for request in requests]
     return analyse.analyses(captions, demands, dict(reply for reply in replies if not isinstance(reply, Rejection)))
 

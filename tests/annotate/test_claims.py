@@ -9,6 +9,8 @@ import pytest
 
 from irg_core.annotate.claims import claims
 from irg_core.corpora import procedural
+from irg_core.llm import kinematic
+from irg_core.motion.actions import ACTIONS
 from irg_core.seeds import rng
 
 GRAMMAR = Path(__file__).parents[2] / "irg_core/corpora/procedural.yaml"
@@ -53,6 +55,9 @@ def mentioned(act: procedural.Act, attribute: str, left_open: str, position: int
         ("a person does a cartwheel.", ["other"]),
         ("someone gets up from the floor", ["other"]),
         ("the person rolls forward and stands up", ["other", "other"]),
+        ("a person sits down on a chair and then stands up", ["sit", "other"]),
+        ("someone kneels, crawls ahead and lies down", ["kneel", "crawl", "lie"]),
+        ("a person lying face down pushes up and gets to the feet", ["lie", "other", "other"]),
         ("a person yawns", []),
         ("", []),
         ("a person walks forward", ["walk"]),
@@ -82,6 +87,7 @@ def test_actions_are_found_in_the_order_of_time(text: str, actions: list[str]) -
         ("he walks in a curve to the right until facing back", "direction", ""),
         ("he walks back", "direction", "backward"),
         ("a person waves", "count", 0),
+        ("he kneels on the left knee", "side", "left"),
         ("a person throws a quick punch", "count", 1),
         ("a person does three deep squats", "amplitude", "large"),
         ("a person squats 5 times", "count", 5),
@@ -90,6 +96,13 @@ def test_actions_are_found_in_the_order_of_time(text: str, actions: list[str]) -
 )
 def test_words_give_attributes_and_silence_gives_none(text: str, attribute: str, value: object) -> None:
     assert getattr(claims(text)[0], attribute) == value
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_can_be_said_and_is_understood(action: str) -> None:
+    phase = {"action": action, "side": "left" if action == "kneel" else "", "direction": "", "turn": None, "count": 0}
+    said = kinematic.sentence([{**phase, "speed": "", "amplitude": ""}], ("{s} {a}.", 1), rng(1, action))
+    assert [(one.action, one.side) for one in claims(said)] == [(action, phase["side"])], said
 
 
 def test_attributes_stay_with_their_own_action() -> None:

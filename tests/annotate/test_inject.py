@@ -12,10 +12,14 @@ from irg_core.annotate.describe import DescribeParams, captions, measure, questi
 from irg_core.annotate.inject import Aim, InjectParams, RolloutParams
 from irg_core.corpora import procedural
 from irg_core.errors import UnknownPlugin
-from irg_core.motion import features, kinematics
+from irg_core.motion import features
+from irg_core.motion.differences import differences
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
 from irg_core.records.annotation import Caption
 from irg_core.records.motion import Clip, Facts, Phase, Take
 
+LIMITS = section("kinematics", KinematicsParams)
 EDITS = {"mirror": 1.0, "wrong_direction": 1.0, "wrong_count": 1.0, "wrong_speed": 1.0, "missing_action": 1.0}
 PARAMS = InjectParams(
     seed=17, goals_per_clip=2, flaws_per_clip=2, sources={"edit": 0.5, "retrieval": 0.25, "rollout": 0.25}, edits=EDITS,
@@ -39,20 +43,20 @@ def aims(clips: list[Clip]) -> list[Aim]:
     said: dict[str, list[Caption]] = {}
     for caption in captions(clips, {}, "kinematic"):
         said.setdefault(caption.clip_id, []).append(caption)
-    return inject.aims(clips, said, {row.clip_id: row for row in measure(clips)}, 500, PARAMS)
+    return inject.aims(clips, said, {row.clip_id: row for row in measure(clips, LIMITS)}, 500, PARAMS)
 
 
 def test_every_edit_breaks_something_that_the_goal_asks_for(aims: list[Aim]) -> None:
-    made = inject.edited(aims, PARAMS.edits, PARAMS.seed)
+    made = inject.edited(aims, PARAMS.edits, PARAMS.seed, LIMITS)
     of_clip = {aim.clip.clip_id: aim for aim in aims}
     assert len(made) > 20
-    assert all(kinematics.differences(of_clip[one.clip_id].asked, one.facts.phases) for one in made)
+    assert all(differences(of_clip[one.clip_id].asked, one.facts.phases, LIMITS) for one in made)
     assert len({one.motion_id for one in made}) == len(made)
 
 
 def test_edits_do_not_depend_on_how_clips_are_batched(aims: list[Aim]) -> None:
-    whole = inject.edited(aims[:12], PARAMS.edits, PARAMS.seed)
-    parts = [made for aim in aims[:12] for made in inject.edited([aim], PARAMS.edits, PARAMS.seed)]
+    whole = inject.edited(aims[:12], PARAMS.edits, PARAMS.seed, LIMITS)
+    parts = [made for aim in aims[:12] for made in inject.edited([aim], PARAMS.edits, PARAMS.seed, LIMITS)]
     assert [(one.motion_id, one.features.tobytes()) for one in whole] == [
         (one.motion_id, one.features.tobytes()) for one in parts
     ]
@@ -60,7 +64,7 @@ def test_edits_do_not_depend_on_how_clips_are_batched(aims: list[Aim]) -> None:
 
 def test_sources_are_drawn_in_their_shares_and_a_small_corpus_retrieves_nothing(clips: list[Clip]) -> None:
     said = {clip.clip_id: captions([clip], {}, "kinematic") for clip in clips}
-    facts = {row.clip_id: row for row in measure(clips)}
+    facts = {row.clip_id: row for row in measure(clips, LIMITS)}
     large, small = (inject.aims(clips, said, facts, gallery, PARAMS) for gallery in (500, 50))
     counts = Counter[str]()
     for aim in large:
@@ -108,7 +112,7 @@ def test_an_unknown_source_is_refused() -> None:
 
 
 def test_a_clip_of_unknown_motion_gets_no_caption_written() -> None:
-    params = DescribeParams(provider="kinematic", model="m", seed=1, attempts=1, batch=8)
+    params = DescribeParams(provider="kinematic", model="m", seed=1, attempts=1, batch=8, facts_shown=4)
     odd = Phase("other", 0, 1, "", "", math.nan, 0, "", "", 0)
     jump = Phase("jump", 0, 1, "", "", math.nan, 1, "", "", 0)
     rows = [Facts("a", 1, []), Facts("b", 1, [odd]), Facts("c", 1, [jump, odd]), Facts("d", 1, [jump])]

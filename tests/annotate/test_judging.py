@@ -13,11 +13,14 @@ from irg_core.annotate.claims import claims
 from irg_core.annotate.demands import demand
 from irg_core.annotate.verify import VerifyParams
 from irg_core.dialogue import SENTINEL
-from irg_core.llm.kinematic import MODEL, Provider
+from irg_core.llm.kinematic import MODEL, Provider, Settings
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
 from irg_core.records.annotation import Assessment, Pair, Rejection
-from irg_core.records.motion import Phase
+from irg_core.records.motion import Facts, Measure, Phase
 
-ASSESS = AssessParams(provider="kinematic", model=MODEL, seed=17, attempts=1)
+ASSESS = AssessParams(provider="kinematic", model=MODEL, seed=17, attempts=1, facts_shown=2)
+LIMITS = section("kinematics", KinematicsParams)
 VERIFY = VerifyParams(min_words=3, max_assessment_words=60, max_refinement_words=66)
 
 
@@ -35,9 +38,13 @@ def pair(goal: str = GOAL, source: str = "edit", kind: str = "mirror", truth: ob
     return Pair("c/0|m", "c/0", "c", goal, "m", source, kind, json.dumps(truth or {}), 1.0)
 
 
+def facts(phases: list[Phase], measures: list[Measure] | None = None) -> Facts:
+    return Facts("m", 4.0, phases, measures or [])
+
+
 def judged(goal: str, shown: list[Phase]) -> Assessment:
-    (request,) = assess.questions([pair(goal)], {"c": [WALK, KICK], "m": shown}, ASSESS)
-    said = assess.read(request, asyncio.run(Provider(MODEL).complete(request)))
+    (request,) = assess.questions([pair(goal)], {"c": facts([WALK, KICK]), "m": facts(shown)}, ASSESS, LIMITS)
+    said = assess.read(request, asyncio.run(Provider(MODEL, Settings()).complete(request)))
     assert isinstance(said, Assessment)
     return said
 
@@ -58,7 +65,20 @@ def test_a_flaw_is_named_and_mended(shown: list[Phase], in_assessment: str, in_r
     said = judged(GOAL, shown)
     assert in_assessment in said.assessment
     assert in_refinement in said.refinement.lower()
-    assert verify.check(said, pair(), claims(GOAL), shown, VERIFY) is None
+    assert verify.check(said, pair(), claims(GOAL), shown, VERIFY, LIMITS) is None
+
+
+def test_the_judge_reads_the_most_telling_measures_of_the_motion_shown() -> None:
+    measures = [
+        Measure("stillness", "body", "", "", "", 1.2, "s", 0.0, 1.2),
+        Measure("kick", "leg", "left", "forward", "head", 1.6, "m", 2.0, 2.5),
+        Measure("steps", "feet", "left", "", "", 5.0, "steps", 0.0, 2.0),
+    ]
+    shown = {"c": facts([WALK, KICK]), "m": facts([WALK], measures)}
+    (request,) = assess.questions([pair()], shown, ASSESS, LIMITS)
+    assert "left leg: kick forward to head height, 1.60 m" in request.prompt
+    assert "5 steps" in request.prompt
+    assert "still for" not in request.prompt
 
 
 def test_a_motion_that_fulfils_its_goal_needs_nothing() -> None:
@@ -82,7 +102,7 @@ def test_a_goal_is_read_by_its_words_and_only_else_by_its_motion() -> None:
 
 
 def reason(said: Assessment, of: Pair, shown: list[Phase]) -> str:
-    fault = verify.check(said, of, demand(of.goal, []), shown, VERIFY)
+    fault = verify.check(said, of, demand(of.goal, []), shown, VERIFY, LIMITS)
     return fault.reason if isinstance(fault, Rejection) else ""
 
 
@@ -127,7 +147,7 @@ def test_a_judgement_is_held_against_goal_facts_and_truth(
 
 
 def test_an_ill_formed_judgement_is_a_rejection() -> None:
-    (request,) = assess.questions([pair()], {"c": [], "m": [WALK]}, ASSESS)
+    (request,) = assess.questions([pair()], {"c": facts([]), "m": facts([WALK])}, ASSESS, LIMITS)
     refused = assess.read(request, '{"assessment": "fine"}')
     assert isinstance(refused, Rejection)
     assert refused.key == "c/0|m"

@@ -11,9 +11,12 @@ import pytest
 from irg_core.corpora import procedural
 from irg_core.motion import edits, features, kinematics
 from irg_core.motion.skeleton import LENGTHS, PARENTS
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
 from irg_core.records.motion import Phase, Take
 from irg_core.seeds import rng
 
+LIMITS = section("kinematics", KinematicsParams)
 KINDS = ["mirror", "wrong_direction", "wrong_count", "wrong_speed", "wrong_order", "missing_action", "truncated"]
 EDITS: dict[str, Callable[..., edits.Edited]] = {kind: getattr(edits, kind) for kind in KINDS}
 
@@ -32,13 +35,13 @@ class Measured:
 def clips() -> list[tuple[np.ndarray, list[Phase]]]:
     takes = procedural.read(Path(procedural.__file__).with_suffix(".yaml"), clips=150, seed=23)
     joints = [features.to_joints(features.extract(take.joints)) for take in takes if isinstance(take, Take)]
-    return [(clip, kinematics.measure(clip)) for clip in joints]
+    return [(clip, kinematics.phases(clip, LIMITS)) for clip in joints]
 
 
 def edited(kind: str, clips: list[tuple[np.ndarray, list[Phase]]]) -> Iterator[Measured]:
     for number, (joints, phases) in enumerate(clips):
-        if (result := EDITS[kind](joints, phases, rng(1, kind, number))) is not None:
-            after = kinematics.measure(features.to_joints(features.extract(result[0])))
+        if (result := EDITS[kind](joints, phases, rng(1, kind, number), LIMITS)) is not None:
+            after = kinematics.phases(features.to_joints(features.extract(result[0])), LIMITS)
             yield Measured(phases, after, result[0], result[1]["changes"])
 
 
@@ -109,9 +112,9 @@ def test_an_edited_body_stays_a_body(kind: str, clips: list[tuple[np.ndarray, li
 def test_mirroring_twice_is_the_same_motion(clips: list[tuple[np.ndarray, list[Phase]]]) -> None:
     joints, _ = clips[0]
     sided = Phase("kick", 0, 1, "left", "", math.nan, 1, "", "", 0.0)
-    once = edits.mirror(joints, [sided], rng(1))
+    once = edits.mirror(joints, [sided], rng(1), LIMITS)
     assert once is not None
-    twice = edits.mirror(once[0], [sided], rng(1))
+    twice = edits.mirror(once[0], [sided], rng(1), LIMITS)
     assert twice is not None
     np.testing.assert_allclose(twice[0], joints)
 
@@ -120,14 +123,14 @@ def test_mirroring_twice_is_the_same_motion(clips: list[tuple[np.ndarray, list[P
 def test_a_still_person_can_do_nothing_wrong(kind: str, clips: list[tuple[np.ndarray, list[Phase]]]) -> None:
     joints, _ = clips[0]
     still = Phase("stand", 0.0, 2.0, "", "", math.nan, 0, "", "", 0.0)
-    assert EDITS[kind](joints, [still], rng(1)) is None
-    assert EDITS[kind](joints, [], rng(1)) is None
+    assert EDITS[kind](joints, [still], rng(1), LIMITS) is None
+    assert EDITS[kind](joints, [], rng(1), LIMITS) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_is_decided_by_its_generator(kind: str, clips: list[tuple[np.ndarray, list[Phase]]]) -> None:
     for joints, phases in clips[:15]:
-        one, other = (EDITS[kind](joints, phases, rng(5, "x")) for _ in range(2))
+        one, other = (EDITS[kind](joints, phases, rng(5, "x"), LIMITS) for _ in range(2))
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             assert one[1] == other[1]

@@ -13,14 +13,20 @@ import pytest
 
 from irg_core.corpora import procedural
 from irg_core.motion import features
+from irg_core.motion.actions import ACTIONS, USED_IN_TEXTS
 from irg_core.motion.acts import perform
-from irg_core.motion.kinematics import ACTIONS, USED_IN_TEXTS, differences, lines, measure
+from irg_core.motion.differences import differences
+from irg_core.motion.kinematics import phases as measured
+from irg_core.motion.lines import of_phases
 from irg_core.motion.skeleton import MIRROR
 from irg_core.motion.synthesis import Act
-from irg_core.records.motion import Phase, Take
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
+from irg_core.records.motion import Difference, Phase, Take
 from irg_core.seeds import rng
 
 GRAMMAR = Path(__file__).parents[2] / "irg_core/corpora/procedural.yaml"
+LIMITS = section("kinematics", KinematicsParams)
 NAN = math.nan
 OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -32,6 +38,14 @@ def takes() -> list[Take]:
 
 def done(*acts: Act, seed: int = 1) -> np.ndarray:
     return perform(acts, rng(seed, *acts)).joints
+
+
+def measure(joints: np.ndarray) -> list[Phase]:
+    return measured(joints, LIMITS)
+
+
+def differing(wanted: Sequence[Phase], shown: Sequence[Phase]) -> list[Difference]:
+    return differences(wanted, shown, LIMITS)
 
 
 def asked(action: str, **values: object) -> Phase:
@@ -125,7 +139,7 @@ def test_half_a_squat_at_the_end_of_a_clip_still_counts() -> None:
 def test_lines_say_what_was_measured() -> None:
     kick = replace(asked("kick"), start=0.5, end=1.6, side="left", count=2, amplitude="large", distance=0.0)
     turn = replace(asked("turn"), start=2.0, end=3.1, direction="right", turn=-92.4, speed="slow")
-    assert lines([kick, turn]) == [
+    assert of_phases([kick, turn]) == [
         "kick, left side, 2 times, large amplitude (0.5-1.6 s)",
         "turn, right, 92 degrees, slow speed (2.0-3.1 s)",
     ]
@@ -134,16 +148,16 @@ def test_lines_say_what_was_measured() -> None:
 def test_a_motion_differs_in_nothing_from_what_was_measured_in_it(takes: list[Take]) -> None:
     for take in takes[:60]:
         facts = measure(take.joints)
-        assert differences(facts, facts) == []
-        assert differences(facts, measure(take.joints[:, MIRROR] * np.array([-1.0, 1.0, 1.0]))) or not any(
+        assert differing(facts, facts) == []
+        assert differing(facts, measure(take.joints[:, MIRROR] * np.array([-1.0, 1.0, 1.0]))) or not any(
             p.side in OTHER_SIDE or p.direction in OTHER_SIDE for p in facts
         )
 
 
 def test_what_nobody_asked_for_cannot_differ() -> None:
     shown = measure(done(Act("walk", direction="forward", speed="fast")))
-    assert differences([asked("walk")], shown) == []
-    assert differences([asked("walk", direction="forward", speed="slow")], shown)[0].attribute == "speed"
+    assert differing([asked("walk")], shown) == []
+    assert differing([asked("walk", direction="forward", speed="slow")], shown)[0].attribute == "speed"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +174,7 @@ def test_what_nobody_asked_for_cannot_differ() -> None:
     ],
 )
 def test_differences_in_what_is_done(wanted: list[str], shown: list[str], attributes: list[str]) -> None:
-    found = differences([asked(action) for action in wanted], [asked(action) for action in shown])
+    found = differing([asked(action) for action in wanted], [asked(action) for action in shown])
     assert [difference.attribute for difference in found] == attributes
 
 
@@ -175,22 +189,24 @@ def test_differences_in_what_is_done(wanted: list[str], shown: list[str], attrib
     ],
 )
 def test_differences_in_how_it_is_done(wanted: Phase, shown: Phase, words: tuple[str, str, str]) -> None:
-    (found,) = differences([wanted], [shown])
+    (found,) = differing([wanted], [shown])
     assert (found.attribute, found.asked, found.shown) == words
 
 
 def test_a_size_without_a_direction_compares_by_size() -> None:
-    assert differences([asked("turn", turn=180.0)], [asked("turn", turn=-175.0, direction="right")]) == []
+    assert differing([asked("turn", turn=180.0)], [asked("turn", turn=-175.0, direction="right")]) == []
 
 
 def test_every_action_of_the_synthesiser_has_a_name_here() -> None:
-    assert set(procedural.ACTIONS) == set(ACTIONS)
+    assert set(procedural.ACTIONS) < set(ACTIONS)
 
 
 def test_only_what_is_measured_well_is_put_into_words() -> None:
     table = json.loads((GRAMMAR.parents[2] / "benchmarks/results/facts_confusion.json").read_text())["tables"]
     named = {"missing": "action", "extra": "action", "distance": "displacement"}
     kinds = {named.get(kind, kind) for kind in USED_IN_TEXTS - {"turn"}} | {"turn sign", "turn size"}
-    for measured in table.values():
-        assert kinds <= measured["kinds"].keys()
-        assert min(measured["kinds"][kind]["precision"] for kind in kinds) >= 0.95
+    for name, rows in ((name, measured_at["kinds"]) for name, measured_at in table.items()):
+        # Played at another speed a motion is no longer slow or fast, nor its jump as high, as its truth says.
+        wanted = kinds - {"speed", "amplitude"} if name.startswith("played") else kinds
+        assert wanted <= rows.keys()
+        assert min(rows[kind]["precision"] for kind in wanted) >= 0.95, name

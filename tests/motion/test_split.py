@@ -1,6 +1,7 @@
 """Who learns from what: takes whole, cells and templates kept back, each corpus by itself."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from irg_core.errors import ParamsError, SourceError
 from irg_core.motion.features import GROUPS
-from irg_core.motion.split import SplitParams, split_corpus, statistics
+from irg_core.motion.split import SplitParams, split_corpora, statistics
 from irg_core.records.motion import Clip, SourceCaption, Split
 
 PARAMS = SplitParams(seed=5, unseen_cells=0.15, heldout_templates=0.2, val=0.1, test=0.1)
@@ -26,6 +27,13 @@ def clip(number: int, corpus: str = "made", cells: int = 20, cuts: int = 1, cut:
 
 def corpus(takes: int = 200, name: str = "made", cells: int = 20, cuts: int = 1) -> list[Clip]:
     return [clip(number, name, cells, cuts, cut) for number in range(takes) for cut in range(cuts)]
+
+
+def split_corpus(clips: list[Clip], params: SplitParams) -> list[Split]:
+    """A corpus by itself, no take of which is a twin of another."""
+    splits, moved = split_corpora({clips[0].corpus: clips}, {}, params)
+    assert moved == []
+    return splits
 
 
 def by_split(splits: list[Split]) -> dict[str, set[str]]:
@@ -93,6 +101,52 @@ def test_a_few_more_takes_move_only_a_few() -> None:
 def test_a_corpus_that_is_too_small_to_split_says_so() -> None:
     with pytest.raises(SourceError, match="corpus 'made' has 2 takes, too few"):
         split_corpus(corpus(takes=2), PARAMS)
+
+
+def split_of_takes(corpora: dict[str, list[Clip]], families: dict[str, str]) -> dict[str, str]:
+    splits, _ = split_corpora(corpora, families, PARAMS)
+    assert len(splits) == sum(map(len, corpora.values()))
+    return {split.clip_id: split.split for split in splits}
+
+
+def test_twins_are_in_one_split_within_a_corpus_and_across() -> None:
+    corpora = {name: corpus(60, name) for name in ("first", "second")}
+    families = {f"{name}/{number:04d}": f"first/{number % 30:04d}" for name in corpora for number in range(60)}
+    found = split_of_takes(corpora, families)
+    for take, head in families.items():
+        assert found[take] == found[head]
+    assert set(found.values()) == {"train", "val", "test"}
+
+
+def test_a_twin_in_another_corpus_moves_nothing_of_the_first() -> None:
+    alone = split_of_takes({"first": corpus(60, "first")}, {})
+    families = {"first/0003": "first/0003", "second/0009": "first/0003"}
+    both = split_of_takes({name: corpus(60, name) for name in ("first", "second")}, families)
+    assert alone == {name: split for name, split in both.items() if name.startswith("first")}
+    assert both["second/0009"] == both["first/0003"]
+
+
+def test_a_corpus_that_declares_its_splits_keeps_them() -> None:
+    declared = [replace(one, split=("train", "val", "test")[n % 3]) for n, one in enumerate(corpus(30))]
+    assert split_of_takes({"made": declared}, {}) == {one.clip_id: one.split for one in declared}
+
+
+def test_declared_splits_that_contradict_each_other_give_way_to_train_and_that_is_told() -> None:
+    declared = [replace(one, split="test" if n < 3 else "train") for n, one in enumerate(corpus(30))]
+    families = {"made/0000": "made/0000", "made/0020": "made/0000"}
+    splits, moved = split_corpora({"made": declared}, families, PARAMS)
+    found = {split.clip_id: split.split for split in splits}
+    assert (found["made/0000"], found["made/0020"], found["made/0001"]) == ("train", "train", "test")
+    assert [(finding.name, finding.outcome) for finding in moved] == [("made/0000", "repaired")]
+    assert "declared test" in moved[0].detail
+
+
+def test_a_family_follows_the_corpus_that_declares_its_split() -> None:
+    declared = [replace(one, split="test") for one in corpus(30, "second")]
+    families = {f"first/{number:04d}": f"first/{number:04d}" for number in range(5)}
+    families |= {f"second/{number:04d}": f"first/{number:04d}" for number in range(5)}
+    found = split_of_takes({"first": corpus(60, "first"), "second": declared}, families)
+    assert {found[f"first/{number:04d}"] for number in range(5)} == {"test"}
 
 
 def test_shares_that_leave_nothing_to_learn_from_are_refused() -> None:
