@@ -1,15 +1,17 @@
 """The one supervised loop behind base, Stage 1 and Stage 2: only what an answer supervises carries loss.
 
 A flawed motion inside of a trace stays in the context and out of the loss (Ignore-Incorrect). The loss of a batch is
-divided by its supervised tokens, so that neither padding nor long prompts dilute it.
+divided by its supervised tokens, so that neither padding nor long prompts dilute it. A batch may be shared by several
+processes: each takes some of its rows, and their gradients are added up.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -18,10 +20,10 @@ from irg_core.errors import TableError
 from irg_core.models.language import Language
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.records.training import Example
-from irg_core.seeds import derive, rng
+from irg_core.seeds import rng
 from irg_core.training.checkpoint import Checkpoints, Saved, pack
 from irg_core.training.journal import Journal, resume
-from irg_core.training.schedule import Precision, generator, learning_rate, reduced, set_rate, threads
+from irg_core.training.schedule import Precision, learning_rate, reduced, set_rate, threads
 
 IGNORED = -100
 SORTED_TOGETHER = 1024
@@ -33,8 +35,10 @@ class SupervisedParams:
     """One supervised training in params.yaml."""
 
     seed: int
+    workers: int
+    """Processes that share each batch, on Ray where there are several. Part of the result, in its last bits."""
     threads: int
-    """More is faster and changes the last bits of the weights."""
+    """Of each worker. More is faster and changes the last bits of the weights."""
     precision: Precision
     """bfloat16 takes about half of the time of a step."""
     steps: int
@@ -57,6 +61,16 @@ class SupervisedParams:
     measured: int
     """Val examples of each task that are looked at."""
     checkpoint_every: int
+
+
+class Team:
+    """The processes that share each batch. This one is alone; `cluster` has teams of several."""
+
+    rank = 0
+    size = 1
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Put into each tensor its sum over the team."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +135,21 @@ def padded(examples: Sequence[Encoded], pad: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(labels)
 
 
-def corrupted(ids: Tensor, labels: Tensor, vocabulary: Vocabulary, share: float, seed: int) -> Tensor:
-    """Ids in which a share of the supervised codes are other codes, drawn evenly."""
-    draws = generator(seed)
-    is_code = (ids >= vocabulary.first_code) & (ids < vocabulary.first_code + vocabulary.codes) & (labels != IGNORED)
-    others = torch.randint(vocabulary.first_code, vocabulary.first_code + vocabulary.codes, ids.shape, generator=draws)
-    return torch.where(is_code & (torch.rand(ids.shape, generator=draws) < share), others, ids)
+def corrupted(row: Encoded, vocabulary: Vocabulary, share: float, draws: np.random.Generator) -> Encoded:
+    """The row with a share of its supervised codes read as other codes, drawn evenly."""
+    first, last = vocabulary.first_code, vocabulary.first_code + vocabulary.codes
+    others, chances = draws.integers(first, last, len(row.ids)), draws.random(len(row.ids))
+    ids = [
+        other if chance < share and first <= token < last and label != IGNORED else token
+        for token, label, other, chance in zip(row.ids, row.labels, others.tolist(), chances.tolist(), strict=True)
+    ]
+    return replace(row, ids=ids)
 
 
 def losses(model: Any, ids: Tensor, labels: Tensor, precision: Precision) -> Tensor:
     """The cross-entropy of every supervised token, one after the other. Only their rows of logits are ever computed."""
-    with reduced(precision):
+    ids, labels = ids.to(model.device), labels.to(model.device)
+    with reduced(precision, ids.device.type):
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         wanted = labels[:, 1:] != IGNORED
         logits = model.get_output_embeddings()(hidden[wanted])
@@ -142,38 +160,49 @@ def train(
     stage: str, params: SupervisedParams, language: Language, examples: Sequence[Example], kept: Checkpoints
 ) -> tuple[Journal, Counter[str]]:
     """Train the language model in place; also returns how many examples of each task were too long."""
-    vocabulary = language.vocabulary
+    rows, heldout, dropped = prepared(stage, params, language.vocabulary, examples)
+    return descend(stage, params, language, rows, heldout, kept, Team()), dropped
+
+
+def prepared(
+    stage: str, params: SupervisedParams, vocabulary: Vocabulary, examples: Sequence[Example]
+) -> tuple[list[Encoded], list[Encoded], Counter[str]]:
+    """Rows to learn from, rows to look at, and how many of each task were too long."""
     rows, dropped = fitting(encode([row for row in examples if row.split == "train"], vocabulary), params.longest)
     heldout, dropped_too = fitting(encode([row for row in examples if row.split == "val"], vocabulary), params.longest)
     if not rows:
         raise TableError(f"{stage}: no train example of at most {params.longest} tokens; raise {stage}.longest")
-    with threads(params.threads):
-        journal = _train(stage, params, language, rows, _first_of_each_task(heldout, params.measured), kept)
-    return journal, dropped + dropped_too
+    return rows, _first_of_each_task(heldout, params.measured), dropped + dropped_too
 
 
-def _train(
+def descend(
     stage: str,
     params: SupervisedParams,
     language: Language,
     rows: Sequence[Encoded],
     heldout: Sequence[Encoded],
     kept: Checkpoints,
+    team: Team,
 ) -> Journal:
-    model, vocabulary = language.model.train(), language.vocabulary
+    """All steps, or those after the newest checkpoint. Every member of a team calls this with the same arguments."""
+    model, pad = language.model.train(), language.vocabulary.pad
     optimizer = adam(model, params.weight_decay)
     journal, done = resume(stage, model, optimizer, kept)
-    order = batches([len(row.ids) for row in rows], params.tokens, params.seed)
-    for step, batch in zip(range(done, params.steps), islice(order, done, None), strict=False):
-        ids, labels = padded([rows[row] for row in batch], vocabulary.pad)
-        ids = corrupted(ids, labels, vocabulary, params.corrupted, derive(params.seed, "corrupted", step))
-        numbers = _step(params, model, optimizer, ids, labels, step)
-        if (step + 1) % params.log_every == 0:
-            journal.note(step + 1, **numbers)
-        if (step + 1) % params.measure_every == 0 or step + 1 == params.steps:
-            journal.note(step + 1, **measure(model, heldout, vocabulary.pad, params))
-        if kept.due(step + 1):
-            kept.save(Saved(step + 1, pack(model, optimizer), {"journal": journal.state()}))
+    order = islice(batches([len(row.ids) for row in rows], params.tokens, params.seed), done, None)
+    with threads(params.threads):
+        for step, batch in zip(range(done, params.steps), order, strict=False):
+            supervised = sum(label != IGNORED for row in batch for label in rows[row].labels)
+            share = [
+                corrupted(rows[row], language.vocabulary, params.corrupted, rng(params.seed, "corrupted", step, row))
+                for row in batch[team.rank :: team.size]
+            ]
+            numbers = _step(params, model, optimizer, share, pad, supervised, team, step)
+            if (step + 1) % params.log_every == 0:
+                journal.note(step + 1, **numbers)
+            if (step + 1) % params.measure_every == 0 or step + 1 == params.steps:
+                journal.note(step + 1, **measure(model, heldout, pad, params))
+            if kept.due(step + 1):
+                kept.save(Saved(step + 1, pack(model, optimizer), {"journal": journal.state()}))
     return journal
 
 
@@ -188,16 +217,36 @@ def adam(model: torch.nn.Module, weight_decay: float) -> torch.optim.AdamW:
 
 
 def _step(
-    params: SupervisedParams, model: Any, optimizer: torch.optim.Optimizer, ids: Tensor, labels: Tensor, step: int
+    params: SupervisedParams,
+    model: Any,
+    optimizer: torch.optim.Optimizer,
+    share: Sequence[Encoded],
+    pad: int,
+    supervised: int,
+    team: Team,
+    step: int,
 ) -> dict[str, float]:
-    rate = learning_rate(step, params.learning_rate, params.warmup, params.steps)
-    set_rate(optimizer, rate)
-    loss = losses(model, ids, labels, params.precision).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    set_rate(optimizer, learning_rate(step, params.learning_rate, params.warmup, params.steps))
+    loss = gradients(params, model, share, pad, supervised, team)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
-    return {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": rate}
+    return {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": optimizer.param_groups[0]["lr"]}
+
+
+def gradients(
+    params: SupervisedParams, model: Any, share: Sequence[Encoded], pad: int, supervised: int, team: Team
+) -> Tensor:
+    """Leave in the model the gradients of the whole batch's loss, of which this process sees a share; the loss."""
+    weights = list(model.parameters())
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)  # a batch may have fewer rows than the team has members
+    loss = weights[0].new_zeros(())
+    if share:
+        loss = losses(model, *padded(share, pad), params.precision).sum() / supervised
+        loss.backward()
+    total = loss.detach().clone()
+    team.add_up([total, *(weight.grad for weight in weights)])
+    return total
 
 
 def _first_of_each_task(rows: Sequence[Encoded], count: int) -> list[Encoded]:

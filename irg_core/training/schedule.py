@@ -39,6 +39,6 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def reduced(precision: Precision) -> torch.autocast:
+def reduced(precision: Precision, device: str = "cpu") -> torch.autocast:
     """For the forward pass of a net only: losses and codebooks are summed in float32."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")

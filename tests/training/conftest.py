@@ -47,6 +47,7 @@ def examples() -> list[Example]:
 def supervised() -> SupervisedParams:
     return SupervisedParams(
         seed=1,
+        workers=1,
         threads=1,
         precision="float32",
         steps=30,

@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from irg_core.errors import TableError
 from irg_core.models.language import Language, LanguageConfig
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.records.training import Example, Segment
+from irg_core.seeds import rng
 from irg_core.training import loop
 from irg_core.training.checkpoint import Checkpoints
 from irg_core.training.loop import IGNORED, SupervisedParams
@@ -72,13 +73,43 @@ def test_padding_changes_no_loss(language: Language, examples: list[Example]) ->
 
 def test_only_codes_of_the_answer_are_corrupted(language: Language, examples: list[Example]) -> None:
     prompt = f"mend {dialogue.motion([1] * 20)}"
-    row = replace(examples[0], prompt=prompt, answer=[Segment(dialogue.motion([2] * 40), True)])
-    ids, labels = loop.padded(loop.encode([row], language.vocabulary), language.vocabulary.pad)
-    read = loop.corrupted(ids, labels, language.vocabulary, 0.5, seed=1)
-    changed = ids != read
-    assert 10 < changed.sum() < 30
-    assert (labels[changed] == language.vocabulary.first_code + 2).all()
-    assert torch.equal(loop.corrupted(ids, labels, language.vocabulary, 0.0, seed=1), ids)
+    answer = replace(examples[0], prompt=prompt, answer=[Segment(dialogue.motion([2] * 40), True)])
+    (row,) = loop.encode([answer], language.vocabulary)
+    read = loop.corrupted(row, language.vocabulary, 0.5, rng(1))
+    changed = [label for told, token, label in zip(row.ids, read.ids, row.labels, strict=True) if told != token]
+    assert 10 < len(changed) < 30
+    assert set(changed) == {language.vocabulary.first_code + 2}
+    assert read.labels == row.labels
+    assert loop.corrupted(row, language.vocabulary, 0.0, rng(1)) == row
+
+
+class Pretended(loop.Team):
+    """One member of a team, whose gradients wait for those of the others."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self.given: list[torch.Tensor] = []
+
+    def add_up(self, tensors: Sequence[torch.Tensor]) -> None:
+        self.given = [tensor.detach().clone() for tensor in tensors]
+
+
+@pytest.mark.parametrize("size", [2, 3, 12])
+def test_the_shares_of_a_team_add_up_to_the_gradients_of_one(
+    language: Language, examples: list[Example], supervised: SupervisedParams, size: int
+) -> None:
+    batch = loop.encode(examples[:10], language.vocabulary)
+    count = sum(label != IGNORED for row in batch for label in row.labels)
+
+    def given(team: Pretended) -> list[torch.Tensor]:
+        share = batch[team.rank :: team.size]
+        loop.gradients(supervised, language.model, share, language.vocabulary.pad, count, team)
+        return team.given
+
+    whole = given(Pretended(0, 1))
+    summed = [sum(parts) for parts in zip(*(given(Pretended(rank, size)) for rank in range(size)), strict=True)]
+    for one, several in zip(whole, summed, strict=True):
+        torch.testing.assert_close(several, one, atol=1e-6, rtol=1e-5)
 
 
 def test_a_word_and_its_code_are_learned(
