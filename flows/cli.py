@@ -1,9 +1,20 @@
-"""`irg`: the factory's command line."""
+"""`irg`: the factory's command line. What a user can mend ends in one sentence and exit status 2."""
+
+import sys
 
 import typer
 
-app = typer.Typer(name="irg", no_args_is_help=True, add_completion=True, help=__doc__)
+from flows.commands import corpus, export
+from irg_core.errors import FactoryError
+
+app = typer.Typer(name="irg", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(corpus.app, name="corpus")
+app.command("export")(export.export)
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except FactoryError as error:
+        print(f"irg: {error}", file=sys.stderr)
+        sys.exit(2)

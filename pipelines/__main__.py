@@ -1,7 +1,7 @@
 """`python -m pipelines <stage> <arguments…>`: run one stage, plain.
 
 The arguments are those of the stage's `main`, in order, as written in dvc.yaml. What a user can mend ends in one
-sentence and exit status 2; a bug keeps its traceback.
+sentence and exit status 2; a bug keeps its traceback. `python -m flows` runs the same `main` with someone looking on.
 """
 
 import inspect
@@ -11,62 +11,100 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from irg_core import plugins
 from irg_core.errors import FactoryError
 from irg_core.params import section
-from pipelines.executor import RuntimeParams, executor
+from pipelines.executor import MapBatches, RuntimeParams, executor
 
 
-def main(arguments: list[str]) -> int:
+@dataclass(frozen=True)
+class Call:
+    """A stage and its arguments, as dvc.yaml writes them."""
+
+    stage: str
+    values: list[str]
+
+    @property
+    def item(self) -> str:
+        """What the stage runs for: a corpus, a model, an evaluator; empty where one run is for all."""
+        return self.values[0] if self.values and "/" not in self.values[0] else ""
+
+
+Shown = Callable[[MapBatches], MapBatches]
+"""A map to the same map, whose batches someone looks at: equal results in equal order."""
+
+Watching = Callable[[Call], AbstractContextManager[Shown]]
+"""Lies around a stage run from its first import to its end, and lets every error through."""
+
+
+@contextmanager
+def unwatched(_: Call) -> Iterator[Shown]:
+    yield lambda map_batches: map_batches
+
+
+def main(arguments: list[str], watching: Watching = unwatched) -> int:
     if not arguments:
         print(f"usage: python -m pipelines <stage> <arguments…>; stages: {', '.join(stages())}", file=sys.stderr)
         return 2
-    stage, *values = arguments
+    call = Call(arguments[0], arguments[1:])
     # NumPy's BLAS reads this once, when it is loaded. On matrices as small as ours its threads round differently in
     # number, and spin against each other: a hundred times slower on a busy machine. Torch has threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     die_with_parent()
-    started = time.monotonic()
     try:
-        runtime = section("runtime", RuntimeParams)
-        if stage not in stages():
-            raise FactoryError(f"no stage '{stage}' in pipelines; it has: {', '.join(stages())}")
-        run = plugins.load("pipelines", stage).main
-        signature = inspect.signature(run)
-        wanted = [p for p in signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
-        if len(wanted) != len(values):
-            takes = ", ".join(parameter.name for parameter in wanted)
-            raise FactoryError(f"{stage} takes {len(wanted)} arguments ({takes}), not {len(values)}")
-        converted = [Path(v) if p.annotation is Path else v for p, v in zip(wanted, values, strict=True)]
-        with executor(runtime) as map_batches:
-            if "map_batches" in signature.parameters:
-                run(*converted, map_batches=map_batches)
-            else:
-                run(*converted)
+        if call.stage not in stages():
+            raise FactoryError(f"no stage '{call.stage}' in pipelines; it has: {', '.join(stages())}")
+        with watching(call) as shown:
+            started = time.monotonic()
+            run(call, shown)
+            note_cost(call, time.monotonic() - started)
     except FactoryError as error:
-        print(f"{stage}: {error}", file=sys.stderr, flush=True)
+        print(f"{call.stage}: {error}", file=sys.stderr, flush=True)
         return 2
-    note_cost(stage, values, time.monotonic() - started)
     return 0
+
+
+def run(call: Call, shown: Shown) -> None:
+    """The stage's `main` with its arguments as paths and words, and with the maps it asks for."""
+    runtime = section("runtime", RuntimeParams)
+    stage = plugins.load("pipelines", call.stage).main
+    parameters = inspect.signature(stage).parameters
+    arguments = converted(call, list(parameters.values()))
+    with executor(runtime) as map_batches:
+        # Batches that only wait for replies are read here, one after the other, whatever else runs elsewhere.
+        maps: dict[str, MapBatches] = {"map_batches": map_batches, "show_batches": map}
+        stage(*arguments, **{name: shown(given) for name, given in maps.items() if name in parameters})
+
+
+def converted(call: Call, parameters: list[inspect.Parameter]) -> list[Any]:
+    """The words of a command line as the positional parameters want them; a wrong number raises `FactoryError`."""
+    wanted = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    if len(wanted) != len(call.values):
+        takes = ", ".join(parameter.name for parameter in wanted)
+        raise FactoryError(f"{call.stage} takes {len(wanted)} arguments ({takes}), not {len(call.values)}")
+    return [Path(v) if p.annotation is Path else v for p, v in zip(wanted, call.values, strict=True)]
 
 
 def stages() -> list[str]:
     return [name for name in plugins.names("pipelines") if name not in {"__main__", "executor"}]
 
 
-def note_cost(stage: str, values: list[str], seconds: float) -> None:
+def note_cost(call: Call, seconds: float) -> None:
     """Append time and peak memory to runs/costs.jsonl: no out holds anything measured in seconds.
 
     Memory is that of the largest process, the stage's own or one of its workers.
     """
-    item = values[0] if values and "/" not in values[0] else ""
     used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     peak = max(used) // (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
     path = Path("runs/costs.jsonl")
     path.parent.mkdir(exist_ok=True)
-    row = {"stage": stage, "item": item, "seconds": round(seconds, 2), "peak_mib": peak}
+    row = {"stage": call.stage, "item": call.item, "seconds": round(seconds, 2), "peak_mib": peak}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 

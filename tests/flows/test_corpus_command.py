@@ -1,0 +1,98 @@
+"""`irg corpus inspect` on folders as people have them: what it says to paste must go in as it stands."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from irg_core import tables
+from irg_core.corpora import procedural
+from irg_core.exports import bvh, joints
+from irg_core.motion import features
+from irg_core.records.exchange import Motion
+from irg_core.records.motion import Clip
+from tests.checkouts import ROOT, Checkout
+
+CMU = ROOT / "../shared/data/cmu"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three takes as BVH in a sub-folder, and a table that speaks of two of them."""
+    place = tmp_path_factory.mktemp("studio")
+    takes = procedural.read(ROOT / "irg_core/corpora/procedural.yaml", clips=3, seed=3)
+    rows = [(take.name, features.extract(features.retarget(take.joints))) for take in takes]
+    bvh.write([Motion(f"day1/{name}", "x", "train", [], [], frames, "") for name, frames in rows], place)
+    lines = [f"{name},someone moves about" for name, _ in rows[:2]]
+    (place / "index.csv").write_text("\n".join(["file,description", *lines]) + "\n")
+    return place
+
+
+def entry(said: str) -> dict[str, dict[str, object]]:
+    """The entry that the command printed last."""
+    found = yaml.safe_load(said.split("run `dvc repro`:\n")[1])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_folder_of_bvh_is_understood_and_its_entry_goes_in(checkout: Checkout, folder: Path) -> None:
+    said = checkout.run("irg", "corpus", "inspect", str(folder), "--name", "studio")
+    assert "format bvh; files: 3 .bvh, 1 .csv" in said
+    assert "0.01 m" in said
+    found = entry(said)
+    assert found == {"studio": {"format": "bvh", "root": str(folder), "captions": "index.csv"}}
+    checkout.edit("params.yaml", "corpora:\n", "corpora:\n" + indented(found))
+    assert checkout.repro("ingest@studio") == ["ingest@studio"]
+    clips = tables.read(checkout.root / "data/clips/studio.parquet", Clip)
+    assert {clip.clip_id.split("__")[0] for clip in clips} == {"studio/day1"}
+
+
+def indented(found: object) -> str:
+    return "".join(f"  {line}\n" for line in yaml.safe_dump(found).splitlines())
+
+
+def test_a_take_without_its_promised_caption_is_a_problem(checkout: Checkout, folder: Path) -> None:
+    said = checkout.run("irg", "corpus", "inspect", str(folder))
+    assert "problem (1×): no caption" in " ".join(said.split())
+
+
+def test_joints_without_a_skeleton_are_told_by_their_number(checkout: Checkout, tmp_path: Path) -> None:
+    take = next(procedural.read(ROOT / "irg_core/corpora/procedural.yaml", clips=1, seed=3))
+    walk = features.extract(features.retarget(take.joints))
+    joints.write([Motion("walk", "x", "train", [], [], walk, "")], tmp_path / "in")
+    found = entry(checkout.run("irg", "corpus", "inspect", str(tmp_path / "in")))
+    assert found == {"in": {"format": "joints", "root": str(tmp_path / "in")}}
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda place: None, "is no folder"),
+        (lambda place: (place.mkdir(), (place / "notes.doc").write_text("no motion")), "is of no known format"),
+        (lambda place: (place.mkdir(), (place / "a.bvh").write_text("junk")), "problem (1×): unreadable motion file"),
+    ],
+    ids=["missing", "no motion", "broken"],
+)
+def test_what_cannot_go_in_is_said_in_a_sentence(
+    checkout: Checkout, tmp_path: Path, make: Callable[[Path], object], sentence: str
+) -> None:
+    make(tmp_path / "in")
+    said = checkout.run("irg", "corpus", "inspect", str(tmp_path / "in"), code=None)
+    assert sentence in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(not CMU.exists(), reason="needs the CMU clips, which no checkout carries")
+def test_three_families_in_one_folder_are_told_apart(checkout: Checkout) -> None:
+    said = checkout.run("irg", "corpus", "inspect", str(CMU.resolve()), "--takes", "8")
+    assert all(family in said for family in ("CMU, MotionBuilder names", "Poser / DAZ", "Character Creator"))
+    (found,) = entry(said).values()
+    assert (found["format"], found["captions"]) == ("cmu", "descriptions.csv")
+
+
+def test_nothing_to_export_is_said_in_a_sentence(checkout: Checkout, tmp_path: Path) -> None:
+    said = checkout.run("irg", "export", "bvh", str(tmp_path / "out"), code=2)
+    assert "data/splits.parquet is missing" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
