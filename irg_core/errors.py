@@ -21,6 +21,10 @@ class SourceError(FactoryError):
     """A source corpus is missing, unreadable or empty."""
 
 
+class EndpointError(FactoryError):
+    """Who should answer questions cannot be reached, or does not serve us; replies that came before are kept."""
+
+
 class TableError(FactoryError):
     """A table is missing or does not have the columns of its record."""
 
@@ -31,3 +35,7 @@ class ModelError(FactoryError):
 
 class ValidationFailed(FactoryError):
     """A table breaks an expectation; nothing that depends on it may run."""
+
+
+class ClusterError(FactoryError):
+    """A Ray cluster does not answer, is too small, or lost its workers."""

@@ -19,6 +19,7 @@ from irg_core.records.evaluation import Generation, Protocol
 from irg_core.records.motion import Clip, Split
 from irg_core.summaries import summarise
 from irg_core.tables import commit, read, read_all
+from pipelines.executor import MapBatches
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class EvaluateParams:
     """`evaluate` in params.yaml."""
 
     threads: int
+    """Of each worker. More is faster where there are processors left, and changes the last bits of probabilities."""
     metrics: list[str]
     """Files of irg_core/metrics."""
     protocol: Protocol
@@ -47,7 +49,7 @@ class EvaluateParams:
 
 def main(
     model: str, weights: Path, clips: Path, captions: Path, splits: Path, tokenizer: Path, evaluators: Path,
-    generations: Path, out: Path,
+    generations: Path, out: Path, *, map_batches: MapBatches = map,
 ) -> None:  # fmt: skip
     import torch
 
@@ -63,7 +65,10 @@ def main(
     if len(test) < 2:
         raise TableError(f"{splits} leaves {len(test)} captioned test clips; raise split.test or add clips")
 
-    asked = Asked(model, weights, test, MotionTokenizer.load(tokenizer), params.sampling, params.free_clips)
+    asked = Asked(
+        model, weights, test, MotionTokenizer.load(tokenizer), params.sampling, params.free_clips, params.threads,
+        map_batches,
+    )  # fmt: skip
     answered = answers.KINDS[params.models[model].answers](asked)
     judges = {name: Evaluator.load(evaluators / name) for name in names("train_evaluators")}
     synthetic = {name for name, corpus in corpora.items() if corpus["format"] == "procedural"}

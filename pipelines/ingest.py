@@ -9,30 +9,68 @@ from pathlib import Path
 
 from irg_core import plugins
 from irg_core.errors import ParamsError, SourceError
-from irg_core.motion.ingest import IngestParams, results_of_batch, without_duplicates
+from irg_core.motion.audit import ACCEPTED, DUPLICATE, REJECTED, AuditParams, copied
+from irg_core.motion.ingest import IngestParams, Register, results_of_batch
+from irg_core.motion.twins import Gallery, Pair, pairs
 from irg_core.params import mapping, section
 from irg_core.records.annotation import Rejection
+from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip, Take
 from irg_core.summaries import summarise
-from irg_core.tables import commit
+from irg_core.tables import commit, scan
 from pipelines.executor import MapBatches
 
 BATCH = 64
 """Takes that travel to a worker together."""
+WHOLE = 0.9
+"""Share of both clips that a duplicate covers."""
 
 
-def main(corpus: str, root: Path, out: Path, rejections: Path, *, map_batches: MapBatches = map) -> None:
-    params = section("ingest", IngestParams)
+def main(
+    corpus: str, root: Path, out: Path, rejections: Path, findings: Path, *, map_batches: MapBatches = map
+) -> None:
+    params, rules = section("ingest", IngestParams), section("audit", AuditParams)
     batches = in_batches(read(corpus, root))
-    results = map_batches(partial(results_of_batch, corpus=corpus, params=params), batches)
-    clips, refused = without_duplicates(itertools.chain.from_iterable(results))
-    reasons = dict(sorted(Counter(rejection.reason for rejection in refused).items()))
-    if not clips:
+    results = map_batches(partial(results_of_batch, corpus=corpus, params=params, rules=rules), batches)
+    register = Register(rules, Gallery(out.parent))
+    clips = register.admit(itertools.chain.from_iterable(results))
+    # The first clip is waited for, so that a corpus without one leaves no table.
+    for first in clips:
+        count = commit(out, itertools.chain([first], clips), Clip)
+        break
+    else:
+        reasons = by_reason(register.rejections())
         raise SourceError(f"corpus '{corpus}' gives no clip from {root}; refused: {reasons or 'nothing, it is empty'}")
+    if doubles := duplicates(out, register, rules):
+        count = commit(out, (clip for clip in scan(out, Clip) if clip.clip_id not in doubles), Clip)
 
-    commit(out, clips, Clip)
+    refused, found = register.rejections(), register.findings()
     commit(rejections, refused, Rejection)
-    summarise("ingest", corpus, clips=len(clips), rejected=reasons)
+    commit(findings, found, Finding)
+    outcomes = Counter(finding.outcome for finding in found)
+    summarise("ingest", corpus, clips=count, rejected=by_reason(refused), findings=dict(sorted(outcomes.items())))
+
+
+def duplicates(out: Path, register: Register, rules: AuditParams) -> set[str]:
+    """Clips that are wholly the same motion as an earlier one of this corpus, at whatever rate they came."""
+    rule, same = rules.rules[DUPLICATE], dict[str, tuple[str, Pair]]()
+    for pair in pairs(register.gallery, rule.limit, WHOLE):
+        first, second = sorted((register.names[pair.first], register.names[pair.second]))
+        if not pair.is_mirrored and min(pair.shares) >= WHOLE and first not in same:
+            same.setdefault(second, (first, pair))
+    is_rejected = rule.rule == "reject"
+    for clip in scan(out, Clip) if same else ():
+        if clip.clip_id in same:
+            other, pair = same[clip.clip_id]
+            finding = copied(DUPLICATE, pair, other, clip, REJECTED if is_rejected else ACCEPTED, rule.limit)
+            register.note(finding)
+            if is_rejected:
+                register.reject(clip, DUPLICATE, finding.detail)
+    return set(same) if is_rejected else set()
+
+
+def by_reason(rejections: Iterable[Rejection]) -> dict[str, int]:
+    return dict(sorted(Counter(rejection.reason for rejection in rejections).items()))
 
 
 def read(corpus: str, root: Path) -> Iterator[Take | Rejection]:
@@ -41,7 +79,7 @@ def read(corpus: str, root: Path) -> Iterator[Take | Rejection]:
     if "format" not in entry:
         raise ParamsError(f"params.yaml: corpora.{corpus} has no 'format'; name a file of irg_core/corpora")
     reader = plugins.load("irg_core.corpora", entry["format"]).read
-    options = {key: value for key, value in entry.items() if key not in ("format", "root")}
+    options = {key: value for key, value in entry.items() if key not in ("format", "root", "licence")}
     taken = {name: option for name, option in inspect.signature(reader).parameters.items() if name != "root"}
     if unknown := sorted(set(options) - set(taken)):
         raise SourceError(

@@ -12,6 +12,7 @@ from irg_core.models.decoding import Sampling, generate
 from irg_core.models.evaluator import Evaluator
 from irg_core.models.language import Language
 from irg_core.models.vqvae import MotionTokenizer
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.params import section
 from irg_core.records.annotation import Caption, Flawed, Pair, visible_captions
 from irg_core.records.motion import Clip, Facts, Split
@@ -37,7 +38,7 @@ def main(
     *,
     map_batches: MapBatches = map,
 ) -> None:
-    params = section("inject", InjectParams)
+    params, limits = section("inject", InjectParams), section("kinematics", KinematicsParams)
     set_threads(params.threads)
     assigned = [row for row in read(splits, Split) if row.corpus == corpus and row.split != "test"]
     inside = {row.clip_id: row.split for row in assigned}
@@ -49,7 +50,8 @@ def main(
     aims = inject.aims(rows, visible, measured, len(gallery), params)
 
     codec, judge = MotionTokenizer.load(tokenizer), Evaluator.load(evaluator)
-    made = edits(aims, params, map_batches) + rollouts(aims, Language.load(base), codec, params, map_batches)
+    made = edits(aims, params, limits, map_batches)
+    made += rollouts(aims, Language.load(base), codec, params, limits, map_batches)
     kept = [
         inject.flawed(flaw, codes) for flaw, codes in zip(made, codec.encode([m.features for m in made]), strict=True)
     ]
@@ -83,15 +85,17 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def edits(aims: list[Aim], params: InjectParams, map_batches: MapBatches) -> list[Made]:
+def edits(aims: list[Aim], params: InjectParams, limits: KinematicsParams, map_batches: MapBatches) -> list[Made]:
     batches = _batches(aims, params.batch)
-    parts = map_batches(inject.edited, batches, [params.edits] * len(batches), [params.seed] * len(batches))
+    same = ([value] * len(batches) for value in (params.edits, params.seed, limits))
+    parts = map_batches(inject.edited, batches, *same)
     return [made for part in parts for made in part]
 
 
 def rollouts(
-    aims: list[Aim], base: Language, codec: MotionTokenizer, params: InjectParams, map_batches: MapBatches
-) -> list[Made]:
+    aims: list[Aim], base: Language, codec: MotionTokenizer, params: InjectParams, limits: KinematicsParams,
+    map_batches: MapBatches,
+) -> list[Made]:  # fmt: skip
     """The base model's own attempts at the goals, as far as they miss them."""
     wanted = inject.attempts(aims)
     prompts = {key: task.TEMPLATES[0].format(goal=aim.goals[0].text) for key, aim in wanted.items()}
@@ -109,7 +113,8 @@ def rollouts(
     codes = [answers[key].motions(base.vocabulary)[-1] for key in wanted]
     decoded = codec.decode(codes)
     tries = [Attempt(key, aim, rows) for (key, aim), rows in zip(wanted.items(), decoded, strict=True)]
-    return [made for part in map_batches(inject.missed, _batches(tries, params.batch)) for made in part]
+    batches = _batches(tries, params.batch)
+    return [made for part in map_batches(inject.missed, batches, [limits] * len(batches)) for made in part]
 
 
 def retrieve(

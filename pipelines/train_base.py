@@ -16,8 +16,9 @@ from irg_core.seeds import derive
 from irg_core.summaries import summarise
 from irg_core.tables import read, read_all
 from irg_core.tasks.generate import TEMPLATES
-from irg_core.training import loop
+from irg_core.training import cluster, loop
 from irg_core.training.checkpoint import checkpoints
+from pipelines.executor import team_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def main(tokens: Path, captions: Path, splits: Path, tokenizer: Path, verdict: P
     language = Language.create(params.net, vocabulary, derive(params.training.seed, "weights"))
     inputs = [splits, tokenizer, *(folder / f"{corpus}.parquet" for folder in (tokens, captions) for corpus in corpora)]
     kept = checkpoints("train_base", params, inputs, params.training.checkpoint_every)
-    journal, dropped = loop.train("train_base", params.training, language, examples, kept)
+    with team_of(params.training.workers):
+        journal, dropped = cluster.train("train_base", params.training, language, examples, kept)
 
     with whole_folder(out) as aside:
         language.save(aside)

@@ -8,15 +8,17 @@ from irg_core.params import section
 from irg_core.records.training import Example
 from irg_core.summaries import summarise
 from irg_core.tables import read
-from irg_core.training import loop
+from irg_core.training import cluster, loop
 from irg_core.training.checkpoint import checkpoints
+from pipelines.executor import team_of
 
 
 def main(base: Path, examples: Path, verdict: Path, out: Path) -> None:
     params = section("train_stage1", loop.SupervisedParams)
     language, rows = Language.load(base), read(examples, Example)
     kept = checkpoints("train_stage1", params, [base, examples], params.checkpoint_every)
-    journal, dropped = loop.train("train_stage1", params, language, rows, kept)
+    with team_of(params.workers):
+        journal, dropped = cluster.train("train_stage1", params, language, rows, kept)
 
     with whole_folder(out) as aside:
         language.save(aside)

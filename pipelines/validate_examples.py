@@ -27,8 +27,9 @@ def main(
         read(stage1, Example), read(stage2, Example), read(stage3, Goal), names("compose.tasks"),
     )  # fmt: skip
     outcomes = verdicts.check(suite.tables(rows, params))
+    # The page is there also for what is broken: it names more rows than an error can.
+    write_text(page, pages.render("Annotations and examples", outcomes))
     verdicts.raise_on_violation(outcomes)
 
     write_json(verdict, verdicts.verdict(outcomes, suite.counts(rows)))
-    write_text(page, pages.render("Annotations and examples", outcomes))
     summarise("validate_examples", pairs=len(rows.pairs), examples=len(rows.stage1), expectations=len(outcomes))

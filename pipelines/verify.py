@@ -7,6 +7,7 @@ from irg_core.annotate import verify
 from irg_core.annotate.demands import demand
 from irg_core.annotate.facts import of_motions
 from irg_core.annotate.verify import VerifyParams
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.params import section
 from irg_core.records.annotation import Assessment, Flawed, Pair, Rejection
 from irg_core.records.motion import Facts
@@ -17,7 +18,7 @@ from irg_core.tables import commit, read
 def main(
     corpus: str, assessments: Path, pairs: Path, facts: Path, flawed: Path, verified: Path, rejections: Path
 ) -> None:
-    params = section("verify", VerifyParams)
+    params, limits = section("verify", VerifyParams), section("kinematics", KinematicsParams)
     of_pair = {pair.pair_id: pair for pair in read(pairs, Pair)}
     shown = of_motions(read(facts, Facts), read(flawed, Flawed))
 
@@ -25,8 +26,8 @@ def main(
     refused: list[Rejection] = []
     for said in read(assessments, Assessment):
         pair = of_pair[said.pair_id]
-        asked = demand(pair.goal, shown[pair.clip_id])
-        fault = verify.check(said, pair, asked, shown[pair.motion_id], params)
+        asked = demand(pair.goal, shown[pair.clip_id].phases)
+        fault = verify.check(said, pair, asked, shown[pair.motion_id].phases, params, limits)
         kept.extend([] if fault else [said])
         refused.extend([fault] if fault else [])
 

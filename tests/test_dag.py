@@ -74,7 +74,7 @@ def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
 @pytest.mark.parametrize("stage", DAG)
 def test_the_command_names_the_stage_and_exactly_its_data(stage: str) -> None:
     python, dash_m, package, name, *arguments = DAG[stage]["cmd"].split()
-    assert (python, dash_m, package, name) == ("python", "-m", "pipelines", stage)
+    assert (python, dash_m, package, name) == ("python", "-m", "flows", stage)
     assert sorted(filter(is_data, arguments)) == sorted(filter(is_data, [*DAG[stage]["deps"], *outs(stage)]))
 
 
@@ -100,7 +100,7 @@ def test_a_merging_stage_reads_only_the_corpora_that_are_named(stage: str) -> No
 
 
 def test_every_section_is_a_stage_or_known_and_has_its_dataclass() -> None:
-    assert set(PARAMS) - {"corpora", "runtime"} == set(DAG)
+    assert set(PARAMS) - {"corpora", "runtime", "llm", "kinematics"} == set(DAG)
 
 
 def sections() -> Iterator[tuple[str, str]]:
@@ -171,6 +171,12 @@ def test_answers_that_were_paid_for_stay_while_their_stage_reruns() -> None:
             if "transcripts" in str(out):
                 assert isinstance(out, dict), f"{stage} would delete its transcripts before it runs"
                 assert next(iter(out.values())) == {"persist": True}
+
+
+@pytest.mark.parametrize("stage", [name for name, entry in PARAMS.items() if "provider" in entry])
+def test_a_stage_that_asks_depends_on_how_its_provider_is_set_up(stage: str) -> None:
+    assert f"llm.${{{stage}.provider}}" in DAG[stage]["params"]
+    assert PARAMS[stage]["provider"] in PARAMS["llm"]
 
 
 def test_the_plugins_named_in_the_parameters_exist() -> None:

@@ -202,7 +202,7 @@ def processes_of(checkout: Checkout) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             inside = (folder / "cwd").resolve() == checkout.root
-            is_stage = b"pipelines" in (folder / "cmdline").read_bytes()
+            is_stage = b"flows" in (folder / "cmdline").read_bytes()
         except OSError:  # gone while we looked
             continue
         if inside and is_stage:

@@ -1,11 +1,13 @@
 """The file is the registration: every plug-in of a room keeps that room's contract."""
 
+import dataclasses
 import inspect
 
 import pytest
 
-from irg_core import plugins
-from irg_core.errors import UnknownPlugin
+from irg_core import params, plugins
+from irg_core.errors import ParamsError, UnknownPlugin
+from irg_core.llm.chat import provider
 
 
 def modules(room: str) -> list[str]:
@@ -41,6 +43,22 @@ def test_a_reward_scores_rollouts(path: str) -> None:
 def test_a_task_has_twenty_wordings_of_its_own(path: str) -> None:
     templates = load(path).TEMPLATES  # type: ignore[attr-defined]
     assert len(set(templates)) >= 20
+
+
+@pytest.mark.parametrize("name", params.mapping("llm"))
+def test_a_provider_is_set_up_by_its_entry_and_answers_requests(name: str) -> None:
+    module = plugins.load("irg_core.llm", name)
+    assert parameters(module.Provider) == ["model", "settings"]
+    assert parameters(module.Provider.complete) == ["self", "request"]
+    assert inspect.iscoroutinefunction(module.Provider.complete)
+    assert isinstance(module.Provider.reads_payload, bool)
+    params.section(f"llm.{name}", module.Settings)
+    assert all(field.default is dataclasses.MISSING for field in dataclasses.fields(module.Settings))
+
+
+def test_an_unknown_provider_is_told_which_exist() -> None:
+    with pytest.raises(ParamsError, match="llm has: kinematic, openai"):
+        provider("opnai", "m")
 
 
 def test_an_unknown_name_lists_what_exists() -> None:

@@ -1,10 +1,14 @@
 """Tables: what goes in comes out, equal rows give equal bytes, and a reader never sees half a file."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irg_core import tables
@@ -81,3 +85,81 @@ def test_only_the_files_named_are_read(tmp_path: Path) -> None:
     for name in ("kept", "removed"):
         tables.commit(tmp_path / f"{name}.parquet", [rejection(name)], Rejection)
     assert [row.key for row in tables.read_all(tmp_path, ["kept"], Rejection)] == ["kept"]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly any memory: a few rows a run, two rows a page, three runs at a time."""
+    monkeypatch.setattr(tables, "RUN_ROWS", 7)
+    monkeypatch.setattr(tables, "PAGE_BYTES", 2 * 4 * FEATURES * 4)
+    monkeypatch.setattr(tables, "FAN", 3)
+
+
+@given(order=st.permutations(range(60)))
+@settings(max_examples=20, deadline=None)
+def test_a_table_larger_than_memory_has_the_same_bytes(
+    order: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("narrow")
+    rows = [clip(f"{n:03d}", n % 9) for n in range(60)]
+    tables.commit(folder / "wide.parquet", rows, Clip)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "RUN_ROWS", 7)
+        patch.setattr(tables, "PAGE_BYTES", 2 * 4 * FEATURES * 4)
+        patch.setattr(tables, "FAN", 3)
+        assert tables.commit(folder / "narrow.parquet", (rows[n] for n in order), Clip) == 60
+    assert (folder / "narrow.parquet").read_bytes() == (folder / "wide.parquet").read_bytes()
+    assert sorted(file.name for file in folder.iterdir()) == ["narrow.parquet", "wide.parquet"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_equal_keys_far_apart_are_refused_and_leave_the_old_table(tmp_path: Path) -> None:
+    path = tmp_path / "rejections.parquet"
+    tables.commit(path, [rejection("a")], Rejection)
+    before = path.read_bytes()
+    with pytest.raises(TableError, match="'04' occurs twice"):
+        tables.commit(path, (rejection(f"{n if n < 40 else 4:02d}") for n in range(41)), Rejection)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["rejections.parquet"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_rows_that_fail_half_way_leave_nothing(tmp_path: Path) -> None:
+    def rows() -> Iterator[Rejection]:
+        yield from (rejection(f"{n:02d}") for n in range(30))
+        raise OSError("the source is gone")
+
+    with pytest.raises(OSError, match="the source is gone"):
+        tables.commit(tmp_path / "rejections.parquet", rows(), Rejection)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_a_kill_leaves_is_hidden_from_dvc_and_replaced(tmp_path: Path) -> None:
+    """A process that dies while it merges; the next commit finds its runs."""
+    path = tmp_path / "rejections.parquet"
+    script = f"""
+import os, itertools
+from irg_core import tables
+from irg_core.records.annotation import Rejection
+tables.RUN_ROWS = 7
+tables._unique = lambda ordered, *_: (os._exit(9) for _ in ordered)
+from pathlib import Path
+tables.commit(Path({str(path)!r}), (Rejection(f"{{n:02d}}", "s", "r", "d") for n in range(30)), Rejection)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    left = [file.name for file in tmp_path.iterdir()]
+    assert left
+    assert all(fnmatch(name, ".*.part") for name in left)
+    assert ".*.part" in Path(".dvcignore").read_text().split()
+    assert tables.commit(path, [rejection("a")], Rejection) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["rejections.parquet"]
+
+
+def test_a_scan_reads_row_by_row_what_read_reads_at_once(tmp_path: Path) -> None:
+    rows = [clip(f"{n:03d}", 3) for n in range(150)]
+    tables.commit(tmp_path / "clips.parquet", rows, Clip)
+    scanned = tables.scan(tmp_path / "clips.parquet", Clip)
+    assert next(scanned).clip_id == "c/000"
+    for row, back in zip(rows[1:], scanned, strict=True):
+        assert np.array_equal(row.features, back.features)

@@ -1,22 +1,26 @@
 """How each kind of model answers the goals: `evaluate.models.<m>.answers` names a function of `KINDS`.
 
 Whatever a model is, it ends up as `Answers`: motions for every goal, once or as first and final try, and what was said.
+Goals are answered in fixed batches, each decoded as a whole by one worker: how many workers there are changes nothing.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from irg_core import dialogue
 from irg_core.evaluation.goals import Goal
 from irg_core.models import decoding
-from irg_core.models.decoding import LoopPrompts, Sampling
+from irg_core.models.decoding import Answer, Composed, LoopPrompts, Mode, Sampling
 from irg_core.models.language import Language
+from irg_core.models.vocabulary import Vocabulary
 from irg_core.models.vqvae import MotionTokenizer
 from irg_core.records.evaluation import Generation
 from irg_core.seeds import derive
@@ -55,6 +59,8 @@ class Asked:
     tokenizer: MotionTokenizer
     sampling: Sampling
     free_clips: int
+    threads: int  # of each worker
+    map_batches: Callable[..., Any]  # where batches run: a function like the builtin `map`
 
 
 def references(asked: Asked) -> Answers:
@@ -78,13 +84,13 @@ def references(asked: Asked) -> Answers:
 
 def direct(asked: Asked) -> Answers:
     """One motion a goal. The control pairs it with another goal's text: if codes depend on the text, it must fall."""
-    language = Language.load(asked.weights)
     prompts = {goal.caption_id: generate.TEMPLATES[0].format(goal=goal.text) for goal in asked.goals}
-    answers = decoding.generate(language, prompts, "motion", asked.sampling)
+    (answers,) = _said(asked, [("motion", prompts)])
+    vocabulary = Vocabulary.load(asked.weights)
     said = []
     for goal in asked.goals:
         answer = answers[goal.caption_id]
-        motions = answer.motions(language.vocabulary)
+        motions = answer.motions(vocabulary)
         said.append(_generation(asked.model, goal, answer.text, motions, bool(motions), answer.stop))
     decoded, failures = _decoded([row.motions for row in said], -1, asked)
     shown = [Shown(asked.model, "only", decoded), Shown(f"{asked.model}-shuffled", "only", decoded, is_shuffled=True)]
@@ -93,9 +99,10 @@ def direct(asked: Asked) -> Answers:
 
 def composed(asked: Asked) -> Answers:
     """The loop around a Stage-1 model: generate, then instruct and refine until nothing is left to refine."""
-    language = Language.load(asked.weights)
-    prompts = LoopPrompts(generate.TEMPLATES[0], instruct.TEMPLATES[0], refine_instructed.TEMPLATES[0])
-    answers = decoding.compose(language, {goal.caption_id: goal.text for goal in asked.goals}, prompts, asked.sampling)
+    texts = {goal.caption_id: goal.text for goal in asked.goals}
+    batches = _batches(texts, asked.sampling.batch)
+    work = partial(composed_batch, asked.weights, asked.threads, asked.sampling)
+    answers = {key: answer for part in asked.map_batches(work, batches) for key, answer in part.items()}
     said = []
     for goal in asked.goals:
         answer = answers[goal.caption_id]
@@ -105,19 +112,20 @@ def composed(asked: Asked) -> Answers:
 
 def trace(asked: Asked) -> Answers:
     """Whole traces with their grammar enforced; on some goals also free, to see what the model learned of it."""
-    language = Language.load(asked.weights)
     prompts = {goal.caption_id: dialogue.prompt(goal.text) for goal in asked.goals}
-    answers = decoding.generate(language, prompts, "enforced", asked.sampling)
+    drawn = sorted(prompts, key=lambda key: derive(asked.sampling.seed, "free", key))[: asked.free_clips]
+    answers, free = _said(asked, [("enforced", prompts), ("free", {key: prompts[key] for key in drawn})])
+    vocabulary = Vocabulary.load(asked.weights)
     said = []
     for goal in asked.goals:
         answer = answers[goal.caption_id]
         said.append(
             _generation(
-                asked.model, goal, answer.text, answer.motions(language.vocabulary),
+                asked.model, goal, answer.text, answer.motions(vocabulary),
                 _is_trace(answer.text, asked.tokenizer.codes), answer.stop,
             )
         )  # fmt: skip
-    return _first_and_final(said, asked, _free(language, prompts, asked))
+    return _first_and_final(said, asked, _counts_of_free(free, asked.tokenizer.codes))
 
 
 KINDS: dict[Kind, Callable[[Asked], Answers]] = {
@@ -133,11 +141,47 @@ def mean_pose(stats: Path) -> np.ndarray:
     return np.array(json.loads(stats.read_text(encoding="utf-8"))["mean"], dtype=np.float32)
 
 
-def _free(language: Language, prompts: Mapping[str, str], asked: Asked) -> dict[str, Any]:
-    """How many answers are traces when nothing holds them to the grammar, and what breaks the others."""
-    drawn = sorted(prompts, key=lambda key: derive(asked.sampling.seed, "free", key))[: asked.free_clips]
-    answers = decoding.generate(language, {key: prompts[key] for key in drawn}, "free", asked.sampling)
-    good = [_is_trace(answer.text, asked.tokenizer.codes) for answer in answers.values()]
+def _said(asked: Asked, tasks: Sequence[tuple[Mode, Mapping[str, str]]]) -> list[dict[str, Answer]]:
+    """The answers of each mode to its prompts, by their keys. Batches of all modes run at one time."""
+    batches = [(mode, batch) for mode, prompts in tasks for batch in _batches(prompts, asked.sampling.batch)]
+    parts = asked.map_batches(partial(said_batch, asked.weights, asked.threads, asked.sampling), batches)
+    answers: dict[Mode, dict[str, Answer]] = {mode: {} for mode, _ in tasks}
+    for (mode, _), part in zip(batches, parts, strict=True):
+        answers[mode] |= part
+    return list(answers.values())
+
+
+def _batches(texts: Mapping[str, str], size: int) -> list[dict[str, str]]:
+    """Texts of like length together: they need the least padding."""
+    order = sorted(texts, key=lambda key: (len(texts[key]), key))
+    return [{key: texts[key] for key in order[start : start + size]} for start in range(0, len(order), size)]
+
+
+def said_batch(
+    weights: Path, threads: int, sampling: Sampling, asked: tuple[Mode, dict[str, str]]
+) -> dict[str, Answer]:
+    """In a worker: the answers to one batch of prompts."""
+    torch.set_num_threads(threads)
+    mode, prompts = asked
+    return decoding.generate(_loaded(weights), prompts, mode, sampling)
+
+
+def composed_batch(weights: Path, threads: int, sampling: Sampling, goals: dict[str, str]) -> dict[str, Composed]:
+    """In a worker: the loop of Stage 1 on one batch of goals."""
+    torch.set_num_threads(threads)
+    prompts = LoopPrompts(generate.TEMPLATES[0], instruct.TEMPLATES[0], refine_instructed.TEMPLATES[0])
+    return decoding.compose(_loaded(weights), goals, prompts, sampling)
+
+
+@cache
+def _loaded(weights: Path) -> Language:
+    """Once a process."""
+    return Language.load(weights)
+
+
+def _counts_of_free(answers: Mapping[str, Answer], codes: int) -> dict[str, Any]:
+    """How many answers are traces when nothing holds them to the grammar."""
+    good = [_is_trace(answer.text, codes) for answer in answers.values()]
     return {"free": {"clips": len(good), "wellformed": sum(good)}}
 
 

@@ -1,16 +1,20 @@
 """Who may learn from which clip, and how large the features are there.
 
-A corpus is split by itself, from hashes of its own names, so that adding another moves nothing. Takes are kept whole.
-Some kinds of motion (cells) and some ways of saying it (caption templates) are kept for the test altogether.
+A corpus is split by itself, from hashes of its own names, so that adding another moves nothing. Takes are kept whole,
+and so are families: takes that hold one motion under several names, in one corpus or in several. What a corpus itself
+says about its splits is kept. Some kinds of motion (cells) and some ways of saying it (caption templates) are kept for
+the test altogether.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from irg_core.errors import ParamsError, SourceError
+from irg_core.motion.audit import moved
 from irg_core.motion.features import GROUPS
+from irg_core.records.audit import Finding
 from irg_core.records.motion import FEATURES, Clip, Split
 from irg_core.seeds import derive
 
@@ -36,9 +40,26 @@ class SplitParams:
             raise ParamsError("params.yaml: split takes shares of at least 0; unseen_cells + val + test stay below 1")
 
 
-def split_corpus(clips: Sequence[Clip], params: SplitParams) -> list[Split]:
-    """The splits of one corpus's clips."""
-    split_of = _share_out(clips, params)
+def split_corpora(
+    corpora: Mapping[str, Sequence[Clip]], families: Mapping[str, str], params: SplitParams
+) -> tuple[list[Split], list[Finding]]:
+    """The splits of all corpora's clips, and the takes that had to leave the split that their corpus declares.
+
+    `families` gives the head of each take that is a twin of others. A family goes where its members' corpora declare
+    it, to train where they contradict each other, and else where its first corpus by name draws it.
+    """
+    decided, astray = _declared([clip for clips in corpora.values() for clip in clips], families)
+    splits = []
+    for corpus in sorted(corpora):
+        split_of = _share_out(corpora[corpus], families, decided, params)
+        decided |= split_of
+        takes = {clip.take: split_of[_head(clip, families)] for clip in corpora[corpus]}
+        splits += split_corpus(corpora[corpus], takes, params)
+    return splits, astray
+
+
+def split_corpus(clips: Sequence[Clip], split_of: Mapping[str, str], params: SplitParams) -> list[Split]:
+    """The splits of one corpus's clips, given those of their takes."""
     learnt_from = {clip.cell for clip in clips if split_of[clip.take] != "test"}
     hidden = _held_out_templates(clips, params)
     splits = []
@@ -49,22 +70,43 @@ def split_corpus(clips: Sequence[Clip], params: SplitParams) -> list[Split]:
     return splits
 
 
-def _share_out(clips: Sequence[Clip], params: SplitParams) -> dict[str, str]:
-    """The split of each take: whole cells to test first, then single takes."""
+def _head(clip: Clip, families: Mapping[str, str]) -> str:
+    return families.get(clip.take, clip.take)
+
+
+def _declared(clips: Iterable[Clip], families: Mapping[str, str]) -> tuple[dict[str, str], list[Finding]]:
+    """The splits of families as their corpora declare them, and the takes that contradict that."""
+    found: dict[str, str] = {}
+    declared = [clip for clip in clips if clip.split]
+    for clip in declared:
+        head = _head(clip, families)
+        found[head] = clip.split if found.get(head, clip.split) == clip.split else "train"
+    astray = {clip.take: clip for clip in declared if found[_head(clip, families)] != clip.split}
+    return found, [moved(take, clip, "train") for take, clip in sorted(astray.items())]
+
+
+def _share_out(
+    clips: Sequence[Clip], families: Mapping[str, str], decided: Mapping[str, str], params: SplitParams
+) -> dict[str, str]:
+    """The split of each family of a corpus that is not decided yet: whole cells to test first, then single families."""
     corpus = clips[0].corpus
-    cells = _shuffled({clip.cell for clip in clips}, "cell", corpus, params)
+    heads = {_head(clip, families) for clip in clips}
+    cells = _shuffled({clip.cell for clip in clips if not clip.split}, "cell", corpus, params)
     kept_back = set(cells[: int(len(cells) * params.unseen_cells)])
-    unseen = {clip.take for clip in clips if clip.cell in kept_back}
-    takes = _shuffled({clip.take for clip in clips}, "take", corpus, params)
+    unseen = {head for clip in clips if clip.cell in kept_back and (head := _head(clip, families)) not in decided}
+    takes = _shuffled(heads - set(decided), "take", corpus, params)
     known = [take for take in takes if take not in unseen]
+    already = {head: decided[head] for head in heads if head in decided}
+    if not takes:
+        return already
     val, test = (max(1, round(len(takes) * share)) for share in (params.val, params.test))
-    if len(known) <= val + test:
+    if len(known) <= val + test and not already:
         raise SourceError(
             f"corpus '{corpus}' has {len(takes)} takes, too few for train beside {val} val and {test} test; "
             "give it more motion or lower the shares under 'split' in params.yaml"
         )
-    names = ["val"] * val + ["test"] * test + ["train"] * (len(known) - val - test)
-    return dict.fromkeys(unseen, "test") | dict(zip(known, names, strict=True))
+    names = ["val"] * val + ["test"] * test + ["train"] * max(len(known) - val - test, 0)
+    return already | dict.fromkeys(unseen, "test") | dict(zip(known, names, strict=False))
 
 
 def statistics(clips: Iterable[Clip]) -> dict[str, list[float] | int]:

@@ -1,9 +1,9 @@
 """What the data engine writes about motions: captions, analyses, pairs, assessments, and what it refused."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from irg_core.records.motion import Phase, Split
+from irg_core.records.motion import Measure, Phase, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Flawed:
     tokens: list[int]
     phases: list[Phase]  # its measured facts
     seconds: float
+    measures: list[Measure] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

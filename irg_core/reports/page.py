@@ -1,4 +1,4 @@
-"""The report as one page: no script, no font and no picture from elsewhere."""
+"""The report and the dataset as one page each: no script, no font and no picture from elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from irg_core.records.training import LogRow
 from irg_core.reports import drawings
+from irg_core.reports.dataset import Sample
 from irg_core.reports.findings import Finding, by_sentence
+from irg_core.reports.player import Track, head, player
 from irg_core.reports.readings import Reading
 from irg_core.reports.results import Results
-from irg_core.reports.samples import Sample
 
-TEMPLATE = Path(__file__).with_name("page.html")
+REPORT, DATASET, STYLE = (Path(__file__).with_name(name) for name in ("page.html", "dataset.html", "page.css"))
 FEW = 32
 """Test clips below which a table says little, and is marked so."""
 UNDRAWN = {"learning_rate", "gradient_norm"}
@@ -22,8 +24,17 @@ UNDRAWN = {"learning_rate", "gradient_norm"}
 
 
 @dataclass(frozen=True)
+class Story:
+    """One trace with its motions: the goal's, then that of each round which has one."""
+
+    reading: Reading
+    goal_seconds: float
+    tracks: list[Track]
+
+
+@dataclass(frozen=True)
 class Report:
-    """Everything that the page shows."""
+    """Everything that the report shows."""
 
     results: Sequence[Results]
     pool: int  # how many motions a goal is searched among
@@ -32,14 +43,13 @@ class Report:
     logs: Mapping[str, Sequence[LogRow]]  # by model
     verdicts: Mapping[str, Mapping[str, Any]]
     rejections: Mapping[str, Mapping[str, int]]  # stage -> reason -> rows
-    readings: Sequence[Reading]
-    samples: Mapping[str, Sequence[Sample]]  # by corpus
+    stories: Sequence[Story]
+    corpora: Sequence[str]  # each has an audit page, corpus/<name>.html
 
 
 def render(report: Report) -> str:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return _page(
+        REPORT,
         report=report,
         charts=[(table, drawings.intervals(table.lines, "r3")) for table in report.results if _is_worth_a_chart(table)],
         curves={model: _curves(rows) for model, rows in report.logs.items()},
@@ -49,6 +59,23 @@ def render(report: Report) -> str:
         findings=by_sentence(report.findings),
         judges=list(dict.fromkeys(finding.evaluator for finding in report.findings)),
     )
+
+
+def render_dataset(samples: Mapping[str, Sequence[Sample]]) -> str:
+    """The dataset page, from samples by corpus."""
+    return _page(DATASET, corpora=samples, tracks=_tracks)
+
+
+def _tracks(sample: Sample) -> list[Track]:
+    twin = [Track(f"flawed: {sample.twin.kind.replace('_', ' ')}", sample.twin.joints)] if sample.twin else []
+    return [Track("clip", sample.joints), *twin]
+
+
+def _page(template: Path, **values: object) -> str:
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    style = Markup(STYLE.read_text(encoding="utf-8"))
+    page = environment.from_string(template.read_text(encoding="utf-8"))
+    return page.render(style=style, player_head=head(), player=player, **values)
 
 
 def _is_worth_a_chart(table: Results) -> bool:

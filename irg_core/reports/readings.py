@@ -1,4 +1,4 @@
-"""Traces as a person reads them: what was said, with each motion shortened to its length and first codes."""
+"""Traces as stories: what a model made of its goal, each motion it generated, and what it said of each."""
 
 import re
 from collections.abc import Sequence
@@ -8,21 +8,29 @@ from irg_core import dialogue
 from irg_core.records.evaluation import Generation
 from irg_core.seeds import derive
 
-FIRST_CODES = 8
-_MOTION = re.compile(re.escape(dialogue.MOTION) + r"((?:<Motion_\d+>)*)(?:" + re.escape(dialogue.MOTION_END) + ")?")
+_CODES = re.compile(r"<Motion_(\d+)>")
 _BLOCK = re.compile(r"\[(analyze|generate|assess)\](.*?)(?:\[/\1\]|$)", re.DOTALL)
-NAMES = {"analyze": "Analysis", "generate": "Motion", "assess": "Judgement"}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One motion of an answer, and what was said of it; empty where the answer ended first."""
+
+    codes: list[int]
+    assessment: str
+    refinement: str
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One answer in paragraphs: (heading, text)."""
+    """One answer as a story."""
 
     model: str
     goal: str
-    clip_id: str
+    clip_id: str  # whose caption the goal is
     stop: str
-    paragraphs: list[tuple[str, str]]
+    analysis: str
+    rounds: list[Round]
 
 
 def readings(generations: Sequence[Generation], model: str, count: int, seed: int) -> list[Reading]:
@@ -33,21 +41,28 @@ def readings(generations: Sequence[Generation], model: str, count: int, seed: in
     for row in drawn:
         turns.append((seen.setdefault(len(row.motions), 0), -len(row.motions), row))
         seen[len(row.motions)] += 1
-    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[:count]]
-    return [Reading(model, row.text, row.clip_id, row.stop, paragraphs(row.answer)) for row in chosen]
+    return [reading(row, model) for _, _, row in sorted(turns, key=lambda turn: turn[:2])[:count]]
 
 
-def paragraphs(answer: str) -> list[tuple[str, str]]:
-    """The blocks of a trace; the plans between them always say the same. An answer without blocks is one paragraph."""
-    found = [(NAMES[match[1]], _shortened(match[2])) for match in _BLOCK.finditer(answer)]
-    return found or [("Answer", _shortened(answer))]
+def reading(row: Generation, model: str) -> Reading:
+    """The blocks of a trace; the plans between them always say the same. A trace that breaks off is read as far as
+    it goes, and of an answer without blocks all is one motion."""
+    blocks = [(match[1], match[2].strip()) for match in _BLOCK.finditer(row.answer)] or [("generate", row.answer)]
+    analysis = "\n".join(text for kind, text in blocks if kind == "analyze")
+    told = [(kind, text) for kind, text in blocks if kind != "analyze"]
+    rounds = []
+    for index, (kind, text) in enumerate(told):
+        if kind == "generate":
+            following, said = told[index + 1] if index + 1 < len(told) else ("", "")
+            rounds.append(Round(_codes(text), *(_judgement(said) if following == "assess" else ("", ""))))
+    return Reading(model, row.text, row.clip_id, row.stop, analysis, rounds)
 
 
-def _shortened(text: str) -> str:
-    return _MOTION.sub(_motion, text).strip()
+def _codes(text: str) -> list[int]:
+    return [int(code) for code in _CODES.findall(text)]
 
 
-def _motion(match: re.Match[str]) -> str:
-    codes = re.findall(r"\d+", match[1])
-    more = " …" if len(codes) > FIRST_CODES else ""
-    return f"{len(codes)} codes, {len(codes) / 5:.1f} s: {' '.join(codes[:FIRST_CODES])}{more}"
+def _judgement(text: str) -> tuple[str, str]:
+    """Assessment and refinement; a text in another form is all assessment."""
+    assessment, _, refinement = text.partition(dialogue.REFINEMENT)
+    return assessment.removeprefix(dialogue.ASSESSMENT).strip(), refinement.strip()

@@ -200,4 +200,5 @@ def _facts(clips: Sequence[Clip], facts: Sequence[Facts]) -> Table:
 
 
 def _is_inside(facts: Facts, seconds: float) -> bool:
-    return all(0 <= phase.start <= phase.end <= seconds + TOLERANCE for phase in facts.phases)
+    spans = [(part.start, part.end) for part in facts.phases] + [(part.start, part.end) for part in facts.measures]
+    return all(0 <= start <= end <= seconds + TOLERANCE for start, end in spans)

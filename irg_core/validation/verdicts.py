@@ -5,8 +5,9 @@ their style, so verdicts are rendered by `page`.
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from irg_core.errors import ValidationFailed
@@ -25,6 +26,7 @@ class Claim:
     sentence: str
     expectation: str  # a class of great_expectations.expectations
     arguments: dict[str, Any]
+    expected: str  # the arguments in words
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Outcome:
     table: str
     sentence: str
     expectation: str
+    expected: str
+    observed: str  # the values that were found, in words
     holds: bool
     rows: int
     violations: int
@@ -51,25 +55,37 @@ class Outcome:
 
 
 def unique(column: str, sentence: str) -> Claim:
-    return Claim(sentence, "ExpectColumnValuesToBeUnique", {"column": column})
+    return Claim(sentence, "ExpectColumnValuesToBeUnique", {"column": column}, "each once")
 
 
 def between(column: str, low: float | None, high: float | None, sentence: str) -> Claim:
     """Both bounds belong to it."""
-    return Claim(sentence, "ExpectColumnValuesToBeBetween", {"column": column, "min_value": low, "max_value": high})
+    arguments = {"column": column, "min_value": low, "max_value": high}
+    return Claim(sentence, "ExpectColumnValuesToBeBetween", arguments, f"{column}: {_range(low, high)}")
 
 
 def within(column: str, values: Sequence[Any], sentence: str) -> Claim:
-    return Claim(sentence, "ExpectColumnValuesToBeInSet", {"column": column, "value_set": list(values)})
+    expected = "one of " + ", ".join(map(str, values))
+    return Claim(sentence, "ExpectColumnValuesToBeInSet", {"column": column, "value_set": list(values)}, expected)
 
 
 def always(column: str, sentence: str) -> Claim:
     """A column of booleans that must all be true."""
-    return within(column, [True], sentence)
+    return replace(within(column, [True], sentence), expected="in every row")
 
 
 def rows_at_least(count: int, sentence: str) -> Claim:
-    return Claim(sentence, "ExpectTableRowCountToBeBetween", {"min_value": count})
+    return Claim(sentence, "ExpectTableRowCountToBeBetween", {"min_value": count}, f"rows: at least {count}")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"at most {_number(high)}" if high is not None else f"at least {_number(low)}"
+    return f"exactly {_number(low)}" if low == high else f"{_number(low)} to {_number(high)}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def check(tables: Sequence[Table]) -> list[Outcome]:
@@ -121,17 +137,32 @@ def verdict(outcomes: Sequence[Outcome], facts: dict[str, Any]) -> dict[str, Any
 
 
 def _outcome(table: Table, claim: Claim, answer: dict[str, Any] | None) -> Outcome:
+    told = (table.name, claim.sentence, claim.expectation, claim.expected, _observed(table, claim))
     if answer is None:
-        return Outcome(table.name, claim.sentence, claim.expectation, True, 0, 0, [])
+        return Outcome(*told, True, 0, 0, [])
     result = answer["result"]
     unexpected = result.get("unexpected_index_list") or []
     samples = [_sample(row, table.key) for row in unexpected[:SAMPLES]]
     if answer["exception_info"].get("raised_exception", False):
         samples = [str(answer["exception_info"]["exception_message"])]
-    return Outcome(
-        table.name, claim.sentence, claim.expectation, bool(answer["success"]), len(table.frame),
-        int(result.get("unexpected_count") or 0), samples,
-    )  # fmt: skip
+    violations = int(result.get("unexpected_count") or 0)
+    return Outcome(*told, bool(answer["success"]), len(table.frame), violations, samples)
+
+
+def _observed(table: Table, claim: Claim) -> str:
+    """What was found where the claim looks; the library tells of column values only how many break a claim."""
+    rows, name = len(table.frame), claim.arguments.get("column")
+    if name is None or not rows:
+        return f"{rows:,} rows"
+    column = table.frame[name]
+    if claim.expectation == "ExpectColumnValuesToBeBetween":
+        return _range(column.min(), column.max())
+    if claim.expectation == "ExpectColumnValuesToBeUnique":
+        return f"{column.nunique():,} in {rows:,} rows"
+    if column.dtype == bool:
+        return f"in {column.sum():,} of {rows:,} rows"
+    counts = sorted(Counter(map(str, column)).items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{value} {count:,}" for value, count in counts[:SAMPLES])
 
 
 def _sample(row: dict[str, Any], key: str) -> str:

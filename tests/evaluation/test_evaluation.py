@@ -47,7 +47,7 @@ def asked(tmp_path: Path) -> Callable[[str], Asked]:
 
     def make(model: str) -> Asked:
         weights = tmp_path / ("references" if model == "references" else "model")
-        return Asked(model, weights, asked_goals(), codec, SAMPLING, 2)
+        return Asked(model, weights, asked_goals(), codec, SAMPLING, 2, 1, map)
 
     return make
 

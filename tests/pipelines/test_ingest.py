@@ -10,23 +10,27 @@ import yaml
 import irg_core.corpora
 from irg_core.errors import FactoryError, ParamsError, SourceError, UnknownPlugin
 from irg_core.records.annotation import Rejection
+from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip
 from irg_core.tables import read
 from pipelines import ingest
 
 ROOT = Path(__file__).parents[2]
+AUDIT = yaml.safe_load((ROOT / "params.yaml").read_text())["audit"]
 PLUGIN = """
 import numpy as np
 from irg_core.motion.skeleton import OFFSETS, PARENTS
 from irg_core.records.annotation import Rejection
+from irg_core.records.audit import Finding
 from irg_core.records.motion import SourceCaption, Take
 
 def read(root, *, broken, takes=3):
     for number in range(takes):
         joints = np.zeros((100, 22, 3))
-        joints[:, 0, 2] = 0.01 * (number + 1) * np.arange(100)
+        joints[:, 0, 2] = 0.005 * (number + 1) * np.arange(100)
         for joint in range(1, 22):
             joints[:, joint] = joints[:, PARENTS[joint]] + OFFSETS[joint]
+        joints[..., 1] -= joints[..., 1].min()
         if number < broken:
             joints[5] = np.nan
         yield Take(f"{number}", joints, 20.0, (SourceCaption("it glides", ""),), "glide", "")
@@ -47,13 +51,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(place: Path, root: str = "source", map_batches: Callable[..., Any] = map, **entry: Any) -> tuple[Path, Path]:
+def run(place: Path, root: str = "source", map_batches: Callable[..., Any] = map, **entry: Any) -> list[Path]:
     corpora = {"mine": {"format": "gliding", "root": root, **entry}}
-    values = {"corpora": corpora, "ingest": {"min_seconds": 2.0, "max_seconds": 10.0}}
+    values = {"corpora": corpora, "ingest": {"min_seconds": 2.0, "max_seconds": 10.0}, "audit": AUDIT}
     (place / "params.yaml").write_text(yaml.safe_dump(values))
-    out, rejections = Path("data/clips/mine.parquet"), Path("data/rejections/mine.parquet")
-    ingest.main("mine", Path(root), out, rejections, map_batches=map_batches)
-    return out, rejections
+    outs = [Path(f"data/{table}/mine.parquet") for table in ("clips", "rejections", "findings")]
+    ingest.main("mine", Path(root), *outs, map_batches=map_batches)
+    return outs
 
 
 def backwards(work: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
@@ -62,10 +66,13 @@ def backwards(work: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[An
 
 
 def test_good_takes_become_clips_and_bad_ones_rejections(place: Path) -> None:
-    out, rejections = run(place, broken=1)
+    out, rejections, findings = run(place, broken=1)
     assert [clip.clip_id for clip in read(out, Clip)] == ["mine/1", "mine/2"]
     found = [(row.key, row.reason) for row in read(rejections, Rejection)]
     assert found == [("mine/0", "numbers that are not finite"), ("mine/LICENSE", "not a motion")]
+    assert [(row.name, row.kind, row.outcome) for row in read(findings, Finding)] == [
+        (key, reason, "rejected") for key, reason in found
+    ]
 
 
 def test_workers_and_batches_change_no_byte(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +91,7 @@ def test_workers_and_batches_change_no_byte(place: Path, monkeypatch: pytest.Mon
         ({"broken": 0, "root": "nowhere"}, SourceError, "nowhere, the root of corpus 'mine', does not exist"),
         ({"broken": 0, "speed": 2}, SourceError, "unknown options speed; format 'gliding' takes: broken, takes"),
         ({}, SourceError, "lacks broken"),
-        ({"format": "glidin"}, UnknownPlugin, "no 'glidin' .*gliding, procedural"),
+        ({"format": "glidin"}, UnknownPlugin, "no 'glidin' .*deepmimic, gliding, "),
         ({"format": "deepmimic"}, SourceError, "no DeepMimic motion"),
     ],
 )
@@ -98,6 +105,9 @@ def test_a_wrong_setup_is_one_sentence_and_no_output(
 
 
 def test_an_entry_without_a_format_is_noticed(place: Path) -> None:
-    (place / "params.yaml").write_text("corpora: {mine: {root: source}}\ningest: {min_seconds: 2, max_seconds: 10}\n")
+    (place / "params.yaml").write_text(
+        "corpora: {mine: {root: source}}\ningest: {min_seconds: 2, max_seconds: 10}\n"
+        + yaml.safe_dump({"audit": AUDIT})
+    )
     with pytest.raises(ParamsError, match="no 'format'"):
-        ingest.main("mine", Path("source"), Path("a.parquet"), Path("b.parquet"))
+        ingest.main("mine", Path("source"), Path("a.parquet"), Path("b.parquet"), Path("c.parquet"))

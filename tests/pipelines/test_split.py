@@ -13,6 +13,8 @@ from irg_core.tables import commit, read
 from pipelines import split
 
 CLIPS, SPLITS, STATS = Path("data/clips"), Path("data/splits.parquet"), Path("data/stats.json")
+TWINS = Path("data/twins.parquet")
+AUDIT = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["audit"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +35,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(*corpora: str) -> list[Split]:
     shares = {"seed": 1, "unseen_cells": 0.15, "heldout_templates": 0.2, "val": 0.1, "test": 0.1}
     values = {"corpora": {corpus: {"format": "x", "root": "x"} for corpus in corpora}, "split": shares}
+    values["audit"] = AUDIT
     Path("params.yaml").write_text(yaml.safe_dump(values))
-    split.main(CLIPS, SPLITS, STATS)
+    split.main(CLIPS, SPLITS, STATS, TWINS)
     return read(SPLITS, Split)
 
 

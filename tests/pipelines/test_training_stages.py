@@ -23,9 +23,9 @@ from irg_core.tables import commit, read
 from pipelines import encode, train_base, train_stage1, train_stage2, train_stage3, train_tokenizer
 
 SUPERVISED = {
-    "seed": 1, "threads": 1, "precision": "float32", "steps": 3, "tokens": 256, "longest": 400, "learning_rate": 0.01,
-    "warmup": 1, "weight_decay": 0.0, "corrupted": 0.1, "log_every": 1, "measure_every": 2, "measured": 4,
-    "checkpoint_every": 2,
+    "seed": 1, "workers": 1, "threads": 1, "precision": "float32", "steps": 3, "tokens": 256, "longest": 400,
+    "learning_rate": 0.01, "warmup": 1, "weight_decay": 0.0, "corrupted": 0.1, "log_every": 1, "measure_every": 2,
+    "measured": 4, "checkpoint_every": 2,
 }  # fmt: skip
 PARAMS: dict[str, Any] = {
     "corpora": {"toy": {}},

@@ -132,7 +132,8 @@ def test_a_planted_defect_stops_the_stage(
     (line,) = [line for line in str(failure.value).splitlines() if sentence in line]
     assert f"table '{table}'" in line
     assert row in line
-    assert not Path("reports").exists(), "no verdict is left"
+    assert not Path("reports/clips.json").exists(), "no verdict is left"
+    assert "are broken" in Path("reports/clips.html").read_text(), "the page tells which rows"
 
 
 def test_a_duplicate_id_stops_the_stage(build: Build) -> None:

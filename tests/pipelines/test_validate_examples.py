@@ -181,4 +181,5 @@ def test_a_planted_defect_stops_the_stage(
         build.run()
     (line,) = [line for line in str(failure.value).splitlines() if f"table '{table}' breaks '{sentence}" in line]
     assert row in line
-    assert not Path("reports").exists(), "no verdict is left"
+    assert not Path("reports/e.json").exists(), "no verdict is left"
+    assert "are broken" in Path("reports/e.html").read_text(), "the page tells which rows"

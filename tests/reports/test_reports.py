@@ -1,9 +1,9 @@
 """The report: rows in their order, numbers as they are, nothing from the net."""
 
-import base64
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,16 @@ from irg_core import dialogue
 from irg_core.dialogue import SENTINEL, Round, Trace
 from irg_core.motion import skeleton
 from irg_core.motion.features import extract
-from irg_core.motion.strips import strip
+from irg_core.records.annotation import Assessment, Caption, Flawed, Pair
 from irg_core.records.evaluation import Generation, Score
-from irg_core.records.motion import Clip, SourceCaption
+from irg_core.records.motion import Clip, Facts, Phase, SourceCaption
 from irg_core.records.training import LogRow
-from irg_core.reports import drawings, findings, page, results
-from irg_core.reports.page import Report
-from irg_core.reports.readings import paragraphs, readings
-from irg_core.reports.samples import Sample, samples
+from irg_core.reports import drawings, findings, page, pictures, results
+from irg_core.reports.dataset import Corpus, samples
+from irg_core.reports.page import Report, Story
+from irg_core.reports.player import Track
+from irg_core.reports.readings import Round as Told
+from irg_core.reports.readings import reading, readings
 
 IDENTITY = np.tile([1.0, 0.0, 0.0, 0.0], (1, 22, 1))
 MODELS = ["references", "base", "stage2"]
@@ -93,21 +95,29 @@ def generation(index: int, rounds: int) -> Generation:
     return Generation(f"m|{index}", f"c{index}", f"c{index}", "made", False, "wave", answer, motions, True, "satisfied")
 
 
-def test_a_trace_reads_as_paragraphs_with_short_motions() -> None:
-    assert paragraphs(generation(0, 2).answer) == [
-        ("Analysis", "A wave."),
-        ("Motion", "3 codes, 0.6 s: 1 2 3"),
-        ("Judgement", "Assessment: The arm is wrong.\nRefinement: Use the <other> arm."),
-        ("Motion", "12 codes, 2.4 s: 0 1 2 3 4 5 6 7 …"),
-        ("Judgement", f"Assessment: It fits.\nRefinement: {SENTINEL}"),
+def test_a_trace_reads_as_a_story_round_by_round() -> None:
+    told = reading(generation(0, 2), "m")
+    assert told.analysis == "A wave."
+    assert told.rounds == [
+        Told([1, 2, 3], "The arm is wrong.", "Use the <other> arm."),
+        Told(list(range(12)), "It fits.", SENTINEL),
     ]
-    assert paragraphs("broken <Motion><Motion_7>") == [("Answer", "broken 1 codes, 0.2 s: 7")]
+
+
+def test_a_trace_that_breaks_off_is_read_as_far_as_it_goes() -> None:
+    whole = generation(0, 2).answer
+    cut = whole[: whole.index("Assessment: It fits") + 16]
+    told = reading(dataclasses.replace(generation(0, 2), answer=cut), "m")
+    assert told.rounds[1] == Told(list(range(12)), "It f", "")
+    told = reading(dataclasses.replace(generation(0, 1), answer="broken <Motion><Motion_7><Motion_8>"), "m")
+    assert told.rounds == [Told([7, 8], "", "")]
+    assert reading(dataclasses.replace(generation(0, 1), answer="words only"), "m").rounds == [Told([], "", "")]
 
 
 def test_traces_are_drawn_so_that_loops_are_seen() -> None:
     rows = [generation(index, 1) for index in range(20)] + [generation(99, 2)]
     drawn = readings(rows, "m", 3, seed=1)
-    assert [sum(heading == "Motion" for heading, _ in reading.paragraphs) for reading in drawn] == [2, 1, 1]
+    assert [len(told.rounds) for told in drawn] == [2, 1, 1]
     assert drawn == readings(list(reversed(rows)), "m", 3, seed=1)
 
 
@@ -119,42 +129,106 @@ def test_curves_have_round_ticks_within_their_axes() -> None:
     assert "polyline" in drawings.curves({"loss": [(0, 1.0), (10, 1.0)]})
 
 
-def test_the_page_is_one_file_and_escapes_what_models_say() -> None:
+STILL = np.tile(skeleton.forward_kinematics(np.zeros((1, 3)), IDENTITY), (45, 1, 1))
+
+
+def report() -> Report:
     logs = {"base": [LogRow("0", 0, "loss", 2.0), LogRow("1", 10, "loss", 1.0), LogRow("2", 10, "heldout_loss", 1.5)]}
     counts = {"clips": 2, "failures": 0, "wellformed": 2, "stops": {"single": 2}, "motions": {"1": 2}}
     tables = results.tables(SCORES, MODELS)
-    html = page.render(
-        Report(
-            results=tables,
-            pool=32,
-            findings=findings.findings(tables),
-            counts={"references": {}, "base": counts},
-            logs=logs,
-            verdicts={"clips": {"holds": True, "outcomes": [1, 2], "facts": {"made": {"train": 3}}}},
-            rejections={"verify": {"wrong sentinel": 4}, "ingest": {}},
-            readings=readings([generation(0, 2)], "stage2", 3, seed=1),
-            samples={"mocap": [Sample("mocap/walk", ["a person <walks>."], "data:image/png;base64,AAAA")]},
-        )
+    told = reading(generation(0, 2), "stage2")
+    return Report(
+        results=tables,
+        pool=32,
+        findings=findings.findings(tables),
+        counts={"references": {}, "base": counts},
+        logs=logs,
+        verdicts={"clips": {"holds": True, "outcomes": [1, 2], "facts": {"made": {"train": 3}}}},
+        rejections={"verify": {"wrong sentinel": 4}, "ingest": {}},
+        stories=[Story(told, 2.2, [Track("goal motion", STILL), Track("round 1", STILL), Track("round 2", STILL)])],
+        corpora=["mocap"],
     )
+
+
+def without_library(html: str) -> str:
+    """A page without three.js, which names its authors' sites in comments and messages."""
+    return re.sub(r"<script>/\*\*.*?</script>", "", html, flags=re.DOTALL)
+
+
+def test_the_report_is_one_file_and_escapes_what_models_say() -> None:
+    html = page.render(report())
     assert "Use the &lt;other&gt; arm." in html
     assert "synthetic" in html
     assert "wrong sentinel" in html
-    assert "a person &lt;walks&gt;." in html
-    assert html.count("src=") == html.count('src="data:image/png')
-    assert "http" not in html
+    assert html.count('class="panel"') == 3
+    assert not re.search(r"""(src|href)=["'](?!#|[\w/]+\.html)""", without_library(html))
+    assert "http" not in without_library(html)
+    assert len(html) < 1_000_000
 
 
-def test_samples_are_drawn_by_lot_and_can_be_opened() -> None:
-    still = np.tile(skeleton.forward_kinematics(np.zeros((1, 3)), IDENTITY), (45, 1, 1))
+def corpus(name: str, count: int) -> Corpus:
+    """Clips of which the first three have a flawed twin: one made, one that is another clip, one judged as right."""
     clips = [
-        Clip(f"c/{n}", "c", f"c/{n}", "stand", extract(still), [SourceCaption("it stands", "")], "") for n in range(9)
+        Clip(f"{name}/{n}", name, f"{name}/{n}", "stand", extract(STILL), [SourceCaption("it <stands>", "")], "")
+        for n in range(count)
     ]
-    drawn = samples(clips, 3, seed=1)
-    assert len({sample.clip_id for sample in drawn}) == 3
-    assert drawn == samples(list(reversed(clips)), 3, seed=1)
-    picture = base64.b64decode(drawn[0].picture.removeprefix("data:image/png;base64,"))
-    assert Image.open(io.BytesIO(picture)).size == strip(still, "it stands").size
-    assert len(picture) < 30_000
+    said = [Caption(f"{clip.clip_id}/0", clip.clip_id, 0, "it <stands>", "", "source") for clip in clips]
+    phase = Phase("stand", 0.0, 2.2, "", "", float("nan"), 0, "", "", float("nan"))
+    made = Flawed(f"{name}/0~mirror0", "edit", "mirror", "", [1, 2], [phase], 0.4)
+    shown = {0: made.motion_id, 1: f"{name}/4", 2: f"{name}/2"}
+    pairs = [
+        Pair(f"{name}/{n}/0|{motion}", f"{name}/{n}/0", f"{name}/{n}", "it <stands>", motion, "edit", "mirror", "", 0.1)
+        for n, motion in shown.items()
+    ]
+    verified = [
+        Assessment(pair.pair_id, "It leans.", SENTINEL if pair.motion_id == f"{name}/2" else "Stand up.")
+        for pair in pairs
+    ]
+    return Corpus(name, clips, said, [Facts(clip.clip_id, 2.2, [phase]) for clip in clips], [made], pairs, verified)
+
+
+def decode(codes: list[int]) -> np.ndarray:
+    return np.tile(STILL[:1], (4 * len(codes), 1, 1))
+
+
+def test_samples_are_drawn_by_lot_from_all_corpora_and_show_flawed_twins() -> None:
+    corpora = [corpus("a", 9), corpus("b", 5)]
+    drawn = samples(corpora, 8, 1, decode)
+    assert [len(row) for row in drawn.values()] == [4, 4]
+    twinned = [sample for row in drawn.values() for sample in row if sample.twin]
+    assert {sample.clip_id for sample in twinned} == {"a/0", "a/1", "b/0", "b/1"}
+    assert {len(sample.twin.joints) for sample in twinned if sample.twin} == {8, 44}, "codes are decoded, clips shown"
+    assert drawn["a"][0].facts == ["stand (0.0-2.2 s)"]
+    turned = [dataclasses.replace(row, clips=list(reversed(row.clips))) for row in corpora]
+    names = {name: [sample.clip_id for sample in row] for name, row in drawn.items()}
+    assert names == {name: [sample.clip_id for sample in row] for name, row in samples(turned, 8, 1, decode).items()}
+
+
+def test_a_small_corpus_gives_all_it_has() -> None:
+    drawn = samples([corpus("a", 30), corpus("b", 5)], 20, 1, decode)
+    assert [len(row) for row in drawn.values()] == [15, 5]
+
+
+def test_the_dataset_page_shows_captions_facts_and_judgements() -> None:
+    html = page.render_dataset(samples([corpus("a", 5)], 5, 1, decode))
+    assert html.count("it &lt;stands&gt;") >= 5
+    assert html.count('class="panel"') == 7, "five clips, two of them beside a flawed twin"
+    assert "Stand up." in html
+    assert "http" not in without_library(html)
+
+
+def test_a_picture_shows_one_strip_a_row_and_equal_motions_give_equal_bytes() -> None:
+    one, two = pictures.png((STILL, "it stands")), pictures.png((STILL, "it stands"), (STILL, "again"))
+    assert Image.open(io.BytesIO(two)).height == 2 * Image.open(io.BytesIO(one)).height
+    assert one == pictures.png((STILL, "it stands"))
+    assert len(one) < 30_000
+
+
+def test_a_clip_of_an_action_is_rather_one_that_a_person_moved() -> None:
+    there = corpus("a", 6)
+    program = [dataclasses.replace(clip, truth="{}") for clip in there.clips[:5]]
+    assert pictures.clip_of("stand", [*program, there.clips[5]], there.facts, seed=1) == there.clips[5]
+    assert pictures.clip_of("jump", there.clips, there.facts, seed=1) is None
 
 
 def test_the_template_is_a_dependency_though_no_import_leads_to_it() -> None:

@@ -49,6 +49,17 @@ def test_each_violation_names_table_expectation_and_rows() -> None:
     assert "e.g. y (c)" in said
 
 
+def test_each_outcome_says_what_was_expected_and_what_was_found() -> None:
+    outcomes = check([table([("x", 11, "a", True), ("y", 2, "c", False), ("y", 3, "c", True)])])
+    assert [(outcome.expected, outcome.observed) for outcome in outcomes] == [
+        ("rows: at least 1", "3 rows"),
+        ("each once", "2 in 3 rows"),
+        ("number: 0 to 10", "2 to 11"),
+        ("one of a, b", "c 2, a 1"),
+        ("in every row", "in 2 of 3 rows"),
+    ]
+
+
 def test_nan_in_a_frame_is_a_bug_because_every_bound_would_let_it_pass() -> None:
     with pytest.raises(ValueError, match="'things' holds NaN"):
         check([table([("x", float("nan"), "a", True)])])
