@@ -85,7 +85,6 @@ def _clips(
         between("largest", 0.0, params.largest_feature, "no feature is out of all proportion"),
         between("speed", 0.0, params.fastest, "no root moves faster than a person can"),
         between("height", 0.0, params.highest, "no root is higher than a person can be"),
-        between("captions", 1, None, "a clip has a caption"),
         always("has_words", "no caption is empty"),
         always("is_divided", "a clip has a split"),
         always("is_measured", "a clip has facts"),
@@ -103,7 +102,6 @@ def _scalars(clip: Clip) -> dict[str, Any]:
         "largest": float(np.abs(known).max(initial=0.0)),
         "speed": float(np.hypot(known[:, FORWARD], known[:, SIDEWAYS]).max(initial=0.0)) * FPS,
         "height": float(known[:, HEIGHT].max(initial=0.0)),
-        "captions": len(clip.captions),
         "has_words": all(caption.text.strip() for caption in clip.captions),
     }
 
