@@ -29,8 +29,8 @@ demo: $(VENV)/.ready  ## everything from the motions to the report, then the res
 	@echo "time spent  $(CURDIR)/runs/costs.jsonl"
 	@page=$$(python -m flows.server address 2>/dev/null) && echo "stage runs  $$page" || true
 
-stop: $(VENV)/.ready  ## end the Prefect server that `make demo` left up
-	@python -m flows.server stop
+stop:  ## end the Prefect server that `make demo` left up
+	@test -x $(BIN)/python || { echo "no Prefect server of this checkout runs"; exit 0; }; $(BIN)/python -m flows.server stop
 
 test: $(VENV)/.ready-dev  ## all tests (the small chain of all stages is built once)
 	pytest
@@ -68,9 +68,11 @@ lock: $(VENV)/.ready-dev  ## resolve the pins again
 pictures:  ## copy the picture strips of the last build into docs/, for the README
 	mkdir -p docs/pictures && cp data/reports/pictures/*.png docs/pictures/
 
-clean:  ## remove what was made, but neither the environment nor DVC's cache
+clean:  ## remove what was made, but neither the environment, DVC's cache nor the ledger of replies
 	find data -mindepth 1 -maxdepth 1 ! -name LICENSE -exec rm -rf {} +
-	rm -rf runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@# The ledger stays: it holds replies that were paid for.
+	test ! -d runs || find runs -mindepth 1 -maxdepth 1 ! -name ledger -exec rm -rf {} +
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/uv:
 	@test -n "$(PYTHON)" || { echo "no Python found; install Python 3.11, or name one: make setup PYTHON=/path/to/python3.11"; exit 2; }

@@ -61,6 +61,8 @@ def main(arguments: list[str]) -> int:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())
     try:
+        if arguments and not arguments[0].isdigit():
+            raise CannotServe(f"'{arguments[0]}' is no port; name one: python -m flows.local_llm 8090")
         with served(int(arguments[0]) if arguments else PORT) as url:
             print(f"{MODEL} answers at {url}; `make profile P=smollm2` makes the stages ask it. Ctrl-C ends it.")
             sys.stdout.flush()

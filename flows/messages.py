@@ -60,7 +60,7 @@ KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Began, Taken
 
 def line(message: Message) -> bytes:
     content = {type(message).__name__: dataclasses.asdict(message)}
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(content, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
 def read(line: bytes) -> Message:

@@ -138,7 +138,10 @@ class FlowRun:
             raise kind(f"{code} {error.response.reason_phrase}") from error
         except httpx.TransportError as error:
             raise Silent(str(error) or type(error).__name__) from error
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError as error:
+            raise Refused("what answers there is no Prefect API") from error
 
 
 def _is_orphan(labels: dict[str, Any]) -> bool:

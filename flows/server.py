@@ -5,6 +5,7 @@ usual port, is left alone; stages report to it if PREFECT_API_URL names it.
 """
 
 import fcntl
+import http.client
 import os
 import signal
 import socket
@@ -130,8 +131,8 @@ def answers(api: str, seconds: float) -> str:
     except urllib.error.HTTPError as error:
         # One that wants a key is one: Prefect's client knows the key.
         return "" if error.code in (401, 403) else f"it says {error.code}; the address of an API ends in /api"
-    except (OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return str(getattr(error, "reason", error)) or type(error).__name__
 
 
 def _launch(port: int) -> subprocess.Popen[bytes]:

@@ -158,7 +158,7 @@ def reason(error: BaseException) -> str:
     for name, value in os.environ.items():
         if SECRET.search(name) and len(value) >= 8:
             text = text.replace(value, f"<{name}>")
-    return text.encode()[:REASON].decode(errors="ignore")
+    return text.encode(errors="replace")[:REASON].decode(errors="ignore")
 
 
 def work_name(work: Any) -> str:

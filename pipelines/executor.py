@@ -54,6 +54,10 @@ class RuntimeParams:
     concurrency: int
     """Questions under way to an annotator at one time."""
 
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.concurrency < 1:
+            raise ValueError("runtime: workers and concurrency must be at least 1")
+
 
 @contextmanager
 def executor(runtime: RuntimeParams) -> Iterator[MapBatches]:
@@ -190,7 +194,7 @@ def _join(address: str) -> None:
         trial = [sys.executable, "-c", "import ray, sys; ray.init(address=sys.argv[1])", address]
         subprocess.run(trial, capture_output=True, text=True, timeout=PATIENCE, check=True)
     except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip().splitlines()[-1]
+        reason = (error.stderr.strip().splitlines() or [f"status {error.returncode}"])[-1]
         raise ClusterError(f"runtime.ray_address: cannot join {address} ({reason}); {way_out}") from error
     except (OSError, OverflowError, subprocess.TimeoutExpired) as error:
         raise ClusterError(f"runtime.ray_address: no Ray cluster answers at {address}; {way_out}") from error
@@ -201,7 +205,8 @@ def _start(workers: int, stack: ExitStack) -> None:
     """A Ray of our own: no dashboard, nothing sent out, nothing left behind."""
     import ray
 
-    folder = tempfile.mkdtemp(prefix="irg-ray-")
+    # Sockets lie some 65 characters below it, and their paths may have about 105.
+    folder = tempfile.mkdtemp(prefix="irg-ray-", dir=None if len(tempfile.gettempdir()) < 30 else "/tmp")
     # Should this process be killed, Ray's servers end with it, but not its agents, nor workers that have just begun.
     reaper = [sys.executable, "-P", __file__, folder]
     stack.enter_context(subprocess.Popen(reaper, stdin=subprocess.PIPE, start_new_session=True))

@@ -22,6 +22,8 @@ from pipelines.executor import MapBatches
 
 BATCH = 64
 """Takes that travel to a worker together."""
+BATCH_BYTES = 32 * 2**20
+"""Bytes of motion after which a batch is full."""
 WHOLE = 0.9
 """Share of both clips that a duplicate covers."""
 
@@ -96,6 +98,15 @@ def read(corpus: str, root: Path) -> Iterator[Take | Rejection]:
 
 
 def in_batches(results: Iterable[Take | Rejection]) -> Iterator[list[Take | Rejection]]:
-    remaining = iter(results)
-    while batch := list(itertools.islice(remaining, BATCH)):
+    """Batches small in number and in bytes: minutes of a hundred joints weigh as much as thousands of short takes."""
+    batch: list[Take | Rejection] = []
+    weight = 0
+    for result in results:
+        batch.append(result)
+        if isinstance(result, Take):
+            weight += result.joints.nbytes + (0 if result.rotations is None else result.rotations.nbytes)
+        if len(batch) == BATCH or weight >= BATCH_BYTES:
+            yield batch
+            batch, weight = [], 0
+    if batch:
         yield batch

@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import operator
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_every_stage_is_a_module_and_every_module_a_stage() -> None:
 
 @pytest.mark.parametrize("stage", DAG)
 def test_the_command_names_the_stage_and_exactly_its_data(stage: str) -> None:
-    python, dash_m, package, name, *arguments = DAG[stage]["cmd"].split()
+    python, dash_m, package, name, *arguments = shlex.split(DAG[stage]["cmd"])
     assert (python, dash_m, package, name) == ("python", "-m", "flows", stage)
     assert sorted(filter(is_data, arguments)) == sorted(filter(is_data, [*DAG[stage]["deps"], *outs(stage)]))
 

@@ -75,8 +75,8 @@ def look(folder: Path, format: str, count: int) -> Look:
         raise SourceError(f"format '{format}' needs {', '.join(missing)}: see the README, \"Formats\"")
     seen = Counter(path.suffix.lower() for path in files(folder))
     # Spread over the folder, as skeletons change from session to session, but never more than a few seconds' reading.
-    among = min(max(seen.most_common(1)[0][1], count), MOST_READ)
-    results = list(itertools.islice(read(folder, **options), 0, among, among // count))
+    among = min(max([count, *seen.values()]), MOST_READ)
+    results = list(itertools.islice(read(folder, **options), 0, among, max(1, among // count)))
     motions = [result for result in results if isinstance(result, Take)]
     refused = [result for result in results if isinstance(result, Rejection)]
     return Look(format, options, motions, refused, seen)
@@ -156,6 +156,7 @@ def _as_name(folder: Path) -> str:
 
 def _show(found: Look) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -167,15 +168,15 @@ def _show(found: Look) -> None:
     maps: Counter[str] = Counter()
     for take in found.takes:
         cells, joints, trouble = _body(take)
-        table.add_row(take.name, f"{len(take.joints) / take.fps:.1f}", f"{take.fps:g}", *cells)
+        table.add_row(escape(take.name), f"{len(take.joints) / take.fps:.1f}", f"{take.fps:g}", *cells)
         maps[joints] += 1
         problems.update(trouble)
     out.print(table)
     for joints, count in maps.most_common():
-        out.print(f"\n[bold]joints[/bold] ({count} of {len(found.takes)} takes), ours → theirs: {joints}")
+        out.print(f"\n[bold]joints[/bold] ({count} of {len(found.takes)} takes), ours → theirs: {escape(joints)}")
     problems.update(f"{row.reason}: {row.detail}" for row in found.refused)
     for problem, count in problems.most_common(10):
-        out.print(f"[bold]problem[/bold] ({count}×): {problem}", markup=True)
+        out.print(f"[bold]problem[/bold] ({count}×): {escape(problem)}")
 
 
 def _body(take: Take) -> tuple[list[str], str, list[str]]:

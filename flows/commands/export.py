@@ -14,7 +14,7 @@ from irg_core.records.annotation import Caption
 from irg_core.records.evaluation import Generation
 from irg_core.records.exchange import Motion
 from irg_core.records.motion import Clip, Facts, Split
-from irg_core.tables import read
+from irg_core.tables import read, scan
 
 DATA = Path("data")
 
@@ -54,7 +54,9 @@ def clips(corpora: list[str]) -> Iterator[Motion]:
         for caption in read(DATA / f"captions/{corpus}.parquet", Caption):
             said.setdefault(caption.clip_id, []).append(caption.text)
         measured = {row.clip_id: _told(row) for row in read(DATA / f"facts/{corpus}.parquet", Facts)}
-        for row in read(DATA / f"clips/{corpus}.parquet", Clip):
+        for row in scan(DATA / f"clips/{corpus}.parquet", Clip):
+            if row.clip_id not in parts:
+                raise TableError(f"data/splits.parquet does not know {row.clip_id}; run `dvc repro split`")
             facts = measured.get(row.clip_id, [])
             yield Motion(
                 row.clip_id, corpus, parts[row.clip_id], said.get(row.clip_id, []), facts, row.features, row.source

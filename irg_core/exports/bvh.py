@@ -27,7 +27,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
     """Write `<name>.bvh` for each motion; returns how many. A slash in a name makes a folder."""
     count = 0
     for motion in motions:
-        write_text(folder / f"{motion.name.replace('#', '_')}.bvh", text(features.to_joints(motion.features)))
+        write_text(folder / f"{motion.name.replace('#', '~')}.bvh", text(features.to_joints(motion.features)))
         count += 1
     return count
 

@@ -20,7 +20,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
     parts: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     sums = np.zeros((3, 263))
     for motion in motions:
-        name = re.sub(r"[^\w.-]", "_", motion.name)
+        name = re.sub(r"[^\w.~+-]", "_", motion.name.replace("#", "~"))
         parts[motion.split].append(name)
         _save(folder / f"new_joint_vecs/{name}.npy", motion.features.astype(np.float32))
         _save(folder / f"new_joints/{name}.npy", features.to_joints(motion.features).astype(np.float32))

@@ -16,7 +16,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
     count = 0
     for motion in motions:
         with (
-            whole_file(folder / f"{motion.name.replace('#', '_')}.npz") as aside,
+            whole_file(folder / f"{motion.name.replace('#', '~')}.npz") as aside,
             aside.open("wb") as file,
         ):
             np.savez_compressed(

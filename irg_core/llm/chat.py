@@ -32,6 +32,8 @@ LONGEST_SILENCE = 60.0
 """Seconds without any reply after which even an endpoint that only turns away too many is given up."""
 MOST_REFUSED = 100
 """Requests refused, and none answered, after which not the requests are at fault but the set-up."""
+MOST_LOST = 8
+"""Rows given up one after the other, by an endpoint that did answer before, after which the run stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,11 @@ class ChatRequest:
 class Busy(Exception):
     """No answer this time; another try may bring one."""
 
-    def __init__(self, detail: str, *, rest: float = 0.0, is_limit: bool = False) -> None:
+    def __init__(self, detail: str, *, rest: float = 0.0, is_limit: bool = False, was_reached: bool = True) -> None:
         super().__init__(detail)
         self.rest = rest  # seconds for which the endpoint asks to be left alone; 0 where it does not say
         self.is_limit = is_limit  # too many requests at once, rather than something broken
+        self.was_reached = was_reached  # somebody was there, whatever they said
 
 
 class Refused(Exception):
@@ -132,6 +135,8 @@ class Line:
         self.counts = Counter(sent=0, retries=0)
         self._answered = 0
         self._refused = 0
+        self._lost = 0  # rows given up one after the other, without a reply between
+        self.is_proven = False  # the ledger holds replies of this very provider
         self._heard = self._rests_until = time.monotonic()  # of the last reply; of the last wish to be left alone
         self._halted = asyncio.Event()
 
@@ -149,6 +154,8 @@ class Line:
         tries = 0
         while True:
             await self._until_rested(request)
+            if not self.counts["sent"]:
+                self._heard = time.monotonic()  # what came from the ledger until now was no silence of the endpoint
             self.counts["sent"] += 1
             try:
                 reply = await self.provider.complete(request)
@@ -164,6 +171,7 @@ class Line:
                 await self._before_next_try(request, fault, tries)
             else:
                 self._answered += 1
+                self._lost = 0
                 self._heard = time.monotonic()
                 return reply
 
@@ -185,8 +193,11 @@ class Line:
         return tries >= self.provider.tries and not is_only_full
 
     def _given_up(self, fault: Busy, tries: int, before: int) -> Exception:
-        """Where others were answered meanwhile the row is given up, else the run: it would only lose row after row."""
-        if self._answered > before and not fault.is_limit and fault.rest <= LONGEST_REST:
+        """Where others are answered the row is given up, else the run: it would only lose row after row."""
+        self._lost += 1
+        is_known_to_answer = fault.was_reached and (self._answered > 0 or self.is_proven)
+        others_are_answered = self._answered > before or (is_known_to_answer and self._lost < MOST_LOST)
+        if others_are_answered and not fault.is_limit and fault.rest <= LONGEST_REST:
             return Refused(NO_ANSWER, f"{fault}; tried {_times(tries)}")
         rest = f" and asks for a rest of {fault.rest:.0f} s" if fault.rest else ""
         kept = f"; what was answered before ({self._answered} replies) is kept: run again to go on"

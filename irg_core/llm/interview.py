@@ -119,6 +119,8 @@ class Interviewer(Generic[Record]):
         name = fingerprint(self._provider, request)
         if (known := self._ledger.find(name)) is not None:
             self._counts["from_ledger"] += 1
+            self.line.is_proven = True
+            await asyncio.sleep(0)  # a long replay must not hold up replies that are under way
             return known
         reply = await self.line.ask(request)
         question = "\n\n".join(message["content"] for message in request.messages)

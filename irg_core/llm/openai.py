@@ -125,7 +125,8 @@ class Provider:
             raise Busy(f"{slow}; check llm.openai.base_url, or raise llm.openai.timeout for a slow model") from None
         except openai.APIConnectionError as error:
             cause = self._without_key(str(error.__cause__ or error))[:LONGEST_DETAIL]
-            raise Busy(f"{where} cannot be reached ({cause}); check llm.openai.base_url") from None
+            unreached = f"{where} cannot be reached ({cause}); check llm.openai.base_url"
+            raise Busy(unreached, was_reached=False) from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
             nonsense = f"{where} answers with something other than a chat completion"
             raise Busy(f"{nonsense}; check that llm.openai.base_url ends where /chat/completions begins") from None

@@ -164,8 +164,9 @@ def stretch(body: Body) -> Measure:
 def backwardness(body: Body) -> Measure:
     """From -1 to 1: how far feet and knees point to the back of a body whose left and right are as they are named."""
     feet, knees = _feet_ahead(body.joints), _knees_ahead(body.joints)
-    known = [value for value in (feet, knees) if not math.isnan(value)]
-    return -min(known, default=0.0), f"feet {feet:+.2f}, knees {knees:+.2f} ahead"
+    # Knees tell: the toes of somebody who kneels point backwards, too.
+    told = feet if math.isnan(knees) else knees
+    return 0.0 if math.isnan(told) else -told, f"feet {feet:+.2f}, knees {knees:+.2f} ahead"
 
 
 def with_sides_swapped(body: Body) -> Body | None:

@@ -114,7 +114,10 @@ def ingest(take: Take, corpus: str, params: IngestParams, rules: AuditParams) ->
     findings += noted(corpus, name, fitted.notes)
     if fault := _unfit(fitted.joints):
         return _turned_away(corpus, name, *fault, findings)
-    audited = audit(Body(fitted.joints, take.fps, texts), BODIES, corpus, name, rules)
+    # Where the axis was declared, or told by the file's own rest pose, a lying body lies.
+    is_up_known = bool(take.conventions.up) or take.rotations is not None
+    kinds = {kind: defect for kind, defect in BODIES.items() if not (is_up_known and kind == "wrong axis up")}
+    audited = audit(Body(fitted.joints, take.fps, texts), kinds, corpus, name, rules)
     if audited.refusal:
         return _rejected(audited, findings)
     return _cut(replace(take, captions=tuple(captions)), audited.body, corpus, params, findings + audited.findings)

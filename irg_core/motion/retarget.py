@@ -218,7 +218,8 @@ def _up(take: Take, looked: np.ndarray, pose: np.ndarray, roles: Roles, rest: in
             raise CannotFit(NO_AXIS, f"up: '{declared}' is none of {' '.join(TO_Y)}")
         return declared, ()
     at_rest, rests = _upwards(pose[None], roles.joints)
-    rests = rests if _is_straight(pose, roles.joints) else 0.0
+    # Without rotations there is no rest pose of the file's own, only what its joint order stands for.
+    rests = rests if take.rotations is not None and _is_straight(pose, roles.joints) else 0.0
     moving, stands = _upwards(looked, roles.joints)
     if at_rest == moving:
         return moving, ()

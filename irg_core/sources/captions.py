@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -76,9 +77,13 @@ def _table(root: Path, file: str, clip: str | None, text: str | None) -> Callabl
     for row in rows:
         said.setdefault(_key(str(row.get(clip_column) or "")), []).extend(_texts(row.get(text_column)))
 
+    # A table may name files from another folder on; where a name occurs once in it, the name alone will do.
+    names = Counter(PurePosixPath(key).name for key in said)
+    by_name = {name: said[key] for key in said if names[name := PurePosixPath(key).name] == 1}
+
     def find(found: Found) -> Iterable[str]:
         keys = [found.relative, _key(found.relative), PurePosixPath(found.relative).name, _stem(found.relative)]
-        return next((said[key] for key in keys if key in said), ())
+        return next((said[key] for key in keys if key in said), by_name.get(_stem(found.relative), ()))
 
     return find
 

@@ -134,6 +134,10 @@ def _hash(file: Path) -> str:
 
 
 def _sources() -> list[Path]:
-    """The files of every project module that is loaded: more than a training needs at times, never less."""
-    ours = [sys.modules[name] for name in sorted(sys.modules) if name.split(".")[0] in {"irg_core", "pipelines"}]
+    """The files of every project module that is loaded: more than a training needs at times, never less.
+
+    How the stage was started, watched or not, is no part of it.
+    """
+    names = (name for name in sorted(sys.modules) if name.split(".")[0] in {"irg_core", "pipelines"})
+    ours = [sys.modules[name] for name in names if name != "pipelines.__main__"]
     return [Path(module.__file__) for module in ours if module.__file__]

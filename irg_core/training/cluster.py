@@ -77,7 +77,7 @@ def _fit(stage: str, member: Callable[[], Outcome | FactoryError], workers: int,
     try:
         outcome = trainer.fit().return_value
     except TrainingFailedError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
         raise ClusterError(
             f"{stage}: its {workers} workers failed {1 + FAILURES} times, at last with: {reason}"
         ) from error

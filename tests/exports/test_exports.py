@@ -67,7 +67,7 @@ def test_a_humanml3d_folder_holds_what_the_field_reads(tmp_path: Path) -> None:
     )
     assert count == 3
     assert (tmp_path / "train.txt").read_text() == "made_a\n"
-    assert (tmp_path / "all.txt").read_text().split() == ["made_a", "made_b_1", "made_c"]
+    assert (tmp_path / "all.txt").read_text().split() == ["made_a", "made_b~1", "made_c"]
     caption, tokens, start, end = (tmp_path / "texts/made_a.txt").read_text().strip().split("#")
     assert (caption, start, end) == ("a person walks  1.", "0.0", "0.0")
     assert tokens.split()[:2] == ["a/OTHER", "person/OTHER"]

@@ -303,8 +303,22 @@ def test_an_endpoint_that_answers_nobody_stops_the_stage(tmp_path: Path) -> None
         ask(Flaky(times=99), "abcdefgh", log)
 
 
+def test_a_row_that_always_fails_stops_no_rerun(tmp_path: Path) -> None:
+    for _ in range(2):  # the second time all others come from the ledger
+        with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+            got = ask(Flaky(times=99, only="h"), "abcdefgh", ledger, concurrency=1)
+        assert got.records == list("abcdefg")
+        assert [row.key for row in got.rejections] == ["h"]
+
+
+def test_row_after_row_lost_stops_the_stage(tmp_path: Path) -> None:
+    rows = "abcdefghijklmnop"
+    with pytest.raises(EndpointError, match=r"1 replies\) is kept"), closing(Ledger(tmp_path / "log", NO_TABLE)) as log:
+        ask(Flaky(times=99, only=rows[1:]), rows, log, concurrency=1)
+
+
 def test_an_endpoint_that_falls_silent_stops_the_stage_and_what_came_is_kept(tmp_path: Path) -> None:
-    provider = Flaky(times=99, only="efgh")
+    provider = Flaky(times=99, only="efgh", was_reached=False)
     with pytest.raises(EndpointError, match=r"4 replies\) is kept"), closing(Ledger(tmp_path / "log", NO_TABLE)) as log:
         ask(provider, "abcdefgh", log, concurrency=1)
     assert len((tmp_path / "log").read_text().splitlines()) == 4

@@ -90,14 +90,20 @@ def test_positions_without_a_rest_pose_find_up_by_walking() -> None:
     assert same(fit(strange).joints, joints)
 
 
-def test_one_who_lies_is_not_stood_up() -> None:
+def test_one_who_lies_is_not_stood_up_where_the_file_knows_its_rest_pose() -> None:
+    joints, turned = walk()
+    still, turns = np.repeat(joints[:1], 40, axis=0), np.repeat(turned[:1], 40, axis=0)
+    down = rotations.about("x", np.pi / 2)
+    lying = take(rotations.rotate(down, still), turned=rotations.multiply(np.broadcast_to(down, turns.shape), turns))
+    assert understand(lying).up == "y"
+    assert understand(lying).problems
+    assert np.abs(fit(lying).joints - lying.joints).max() < 1e-9
+
+
+def test_joints_alone_have_no_rest_pose_and_the_body_tells_what_is_up() -> None:
     joints, _ = walk()
     still = np.repeat(joints[:1], 40, axis=0)
-    lying = rotations.rotate(rotations.about("x", np.pi / 2), still)
-    found = understand(take(lying))
-    assert found.up == "y"
-    assert found.problems
-    assert np.abs(fit(take(lying)).joints - lying).max() < 1e-9
+    assert understand(take(seen_from("z", 1.0, False, still))).up == "z"
 
 
 def test_what_is_declared_is_believed() -> None:
