@@ -104,7 +104,7 @@ def _write_models(place: Path) -> None:
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     config = VqConfig(**params["train_tokenizer"]["net"])
     (place / "tokenizer").mkdir()
-    MotionTokenizer(VqVae(config), config).save(place / "tokenizer")
+    MotionTokenizer(VqVae(config, 263), config).save(place / "tokenizer")
     vocabulary = Vocabulary.learn(["a person walks."], params["train_base"]["pieces"], config.codes)
     (place / "base").mkdir()
     Language.create(LanguageConfig(**params["train_base"]["net"]), vocabulary, 1).save(place / "base")

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import sys
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,14 @@ def mapping(name: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ParamsError(f"{PATH}: '{name}' must be a mapping, not {type(values).__name__}")
     return values
+
+
+def choice(name: str, among: Collection[str]) -> str:
+    """A word of params.yaml such as `skeleton`. Raises `ParamsError` where it is none of those that may stand there."""
+    value = _lookup(name)
+    if value not in among:
+        raise ParamsError(f"{PATH}: {name}: {value!r} is none of {', '.join(among)}")
+    return str(value)
 
 
 def names(name: str) -> list[str]:

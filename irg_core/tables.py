@@ -39,10 +39,26 @@ FAN = 32
 _SCALARS: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
-def schema(record: type) -> pa.Schema:
-    """The Arrow schema of a record: scalars, lists, nested records, and frames as `Annotated[np.ndarray, width]`."""
+def schema(record: type, first: Any = None) -> pa.Schema:
+    """The Arrow schema of a record: scalars, lists, nested records, and frames as `Annotated[np.ndarray, width]`.
+
+    Frames are as wide as those of the first row, where there is one: a build may have another skeleton.
+    """
     hints = typing.get_type_hints(record, include_extras=True)
-    return pa.schema([pa.field(name, _arrow(hint), nullable=False) for name, hint in hints.items()])
+    kinds = {
+        name: _frames_of(value.shape[1])
+        if isinstance(value := getattr(first, name, None), np.ndarray)
+        else _arrow(hint)
+        for name, hint in hints.items()
+    }
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
+
+
+def _with_schema(rows: Iterable[Record], record: type[Record]) -> tuple[pa.Schema, Iterator[Record]]:
+    """The schema of rows, and the same rows."""
+    remaining = iter(rows)
+    head = list(itertools.islice(remaining, 1))
+    return schema(record, *head), itertools.chain(head, remaining)
 
 
 def commit(path: Path, rows: Iterable[Record], record: type[Record]) -> int:
@@ -50,10 +66,9 @@ def commit(path: Path, rows: Iterable[Record], record: type[Record]) -> int:
 
     Rows are taken one by one, and never all held: what does not fit is sorted in runs beside `path` and merged.
     """
-    shape = schema(record)
-    key = shape.names[0]
+    key = schema(record).names[0]
     with _scratch(path) as scratch, whole_file(path) as aside:
-        ordered = _unique(_sorted(iter(rows), record, scratch), path, key, record)
+        shape, ordered = _with_schema(_unique(_sorted(iter(rows), record, scratch), path, key, record), record)
         with pq.ParquetWriter(aside, shape, compression="zstd", version="2.6") as writer:
             return sum(_write(writer, group, shape) for group in _groups(ordered))
 
@@ -152,7 +167,7 @@ def _key(record: type) -> Callable[[Any], str]:
 
 def _spill(ordered: Iterable[Record], record: type[Record], path: Path) -> Path:
     """A run on disk, in pages that are small enough for many runs to be read side by side."""
-    shape = schema(record)
+    shape, ordered = _with_schema(ordered, record)
     with pq.ParquetWriter(path, shape, compression="lz4", version="2.6", use_dictionary=False) as writer:
         page: list[Record] = []
         weight = 0
@@ -203,12 +218,16 @@ def _arrow(hint: Any) -> pa.DataType:
         return _SCALARS[hint]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated and arguments[0] is np.ndarray:
-        return pa.list_(pa.list_(pa.field("element", pa.float32(), nullable=False), arguments[1]))
+        return _frames_of(arguments[1])
     if origin is list:
         return pa.list_(pa.field("element", _arrow(arguments[0]), nullable=False))
     if dataclasses.is_dataclass(hint):
         return pa.struct(list(schema(typing.cast(type, hint))))
     raise TypeError(f"no Arrow type for {hint!r}")
+
+
+def _frames_of(width: int) -> pa.DataType:
+    return pa.list_(pa.list_(pa.field("element", pa.float32(), nullable=False), width))
 
 
 def _table(rows: Sequence[Any], shape: pa.Schema) -> pa.Table:
@@ -218,9 +237,11 @@ def _table(rows: Sequence[Any], shape: pa.Schema) -> pa.Table:
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     if values and isinstance(values[0], np.ndarray):
+        width = kind.value_type.list_size
+        if others := sorted({value.shape[1] for value in values} - {width}):
+            raise TableError(f"frames of {others[0]} numbers among frames of {width}; one table has one skeleton")
         offsets = np.cumsum([0, *(len(value) for value in values)], dtype=np.int32)
         flat = pa.array(np.concatenate(values).astype(np.float32).ravel())
-        width = kind.value_type.list_size
         inner = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(kind.value_type.value_field, width))
         return pa.ListArray.from_arrays(offsets, inner, type=kind)
     return pa.array([_plain(value) for value in values], type=kind)
@@ -236,13 +257,13 @@ def _plain(value: Any) -> Any:
 
 def _values(column: pa.ChunkedArray, hint: Any) -> list[Any]:
     if typing.get_origin(hint) is typing.Annotated:
-        return [frames for chunk in column.chunks for frames in _frames(chunk, typing.get_args(hint)[1])]
+        return [frames for chunk in column.chunks for frames in _frames(chunk)]
     return [_typed(value, hint) for value in column.to_pylist()]
 
 
-def _frames(chunk: pa.ListArray, width: int) -> list[np.ndarray]:
+def _frames(chunk: pa.ListArray) -> list[np.ndarray]:
     offsets = chunk.offsets.to_numpy()
-    numbers = chunk.values.values.to_numpy().reshape(-1, width)
+    numbers = chunk.values.values.to_numpy().reshape(-1, chunk.values.type.list_size)
     return [numbers[start:end] for start, end in pairwise(offsets)]
 
 

@@ -42,7 +42,7 @@ def in_batches(clips: Iterator[Clip]) -> Iterator[list[tuple[str, np.ndarray]]]:
 
 
 def encoded(tokenizer: Path, threads: int, batch: list[tuple[str, np.ndarray]]) -> list[MotionTokens]:
-    """In a worker: the codes of each motion [frames, 263]."""
+    """In a worker: the codes of each motion [frames, 263 or 251]."""
     import torch
 
     torch.set_num_threads(threads)

@@ -11,8 +11,9 @@ from irg_core import plugins
 from irg_core.errors import ParamsError, SourceError
 from irg_core.motion.audit import ACCEPTED, DUPLICATE, REJECTED, AuditParams, copied
 from irg_core.motion.ingest import IngestParams, Register, results_of_batch
+from irg_core.motion.representation import SKELETONS
 from irg_core.motion.twins import Gallery, Pair, pairs
-from irg_core.params import mapping, section
+from irg_core.params import choice, mapping, section
 from irg_core.records.annotation import Rejection
 from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip, Take
@@ -32,8 +33,11 @@ def main(
     corpus: str, root: Path, out: Path, rejections: Path, findings: Path, *, map_batches: MapBatches = map
 ) -> None:
     params, rules = section("ingest", IngestParams), section("audit", AuditParams)
+    skeleton = choice("skeleton", SKELETONS)
     batches = in_batches(read(corpus, root))
-    results = map_batches(partial(results_of_batch, corpus=corpus, params=params, rules=rules), batches)
+    results = map_batches(
+        partial(results_of_batch, corpus=corpus, params=params, rules=rules, skeleton=skeleton), batches
+    )
     register = Register(rules, Gallery(out.parent))
     clips = register.admit(itertools.chain.from_iterable(results))
     # The first clip is waited for, so that a corpus without one leaves no table.

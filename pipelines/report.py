@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from irg_core.files import read_json, whole_folder, write_json, write_text
-from irg_core.motion.features import to_joints
+from irg_core.motion.representation import to_joints
 from irg_core.motion.skeleton import FPS
 from irg_core.params import mapping, names, section
 from irg_core.records.annotation import Assessment, Caption, Flawed, Pair, Rejection

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_frames_of_different_lengths_come_back_row_by_row(tmp_path: Path) -> Non
     for row in clips:
         assert np.array_equal(back[row.clip_id].features, row.features)
         assert back[row.clip_id].captions == row.captions
+
+
+def test_frames_are_as_wide_as_those_of_the_rows_and_all_alike(tmp_path: Path) -> None:
+    kit = [replace(clip(name, size), features=np.ones((size, 251), np.float32)) for name, size in (("b", 3), ("a", 9))]
+    tables.commit(tmp_path / "kit.parquet", kit, Clip)
+    assert [row.features.shape for row in tables.read(tmp_path / "kit.parquet", Clip)] == [(9, 251), (3, 251)]
+    with pytest.raises(TableError, match="one skeleton"):
+        tables.commit(tmp_path / "both.parquet", [*kit, clip("c", 4)], Clip)
+    assert not (tmp_path / "both.parquet").exists()
 
 
 def test_nested_records_come_back_as_records(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from irg_core.motion import features, kinematics
-from irg_core.motion.skeleton import FPS
+from irg_core.motion import kinematics, representation
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Flawed
 from irg_core.records.motion import Facts, Phase
@@ -16,11 +15,12 @@ DECIMALS = 3
 
 
 def facts(motion_id: str, rows: np.ndarray, limits: KinematicsParams) -> Facts:
-    """What can be measured in one motion of features [frames, 263]."""
+    """What can be measured in one motion of features [frames, 263 or 251]."""
     # Of broken numbers nothing is said; validate_clips is there to name the clip and stop.
     finite = bool(np.isfinite(rows).all())
-    phases, measures = kinematics.facts(features.to_joints(rows), limits) if finite else ([], [])
-    return Facts(motion_id, round(len(rows) / FPS, DECIMALS), [_rounded(phase) for phase in phases], measures)
+    phases, measures = kinematics.facts(representation.to_joints(rows), limits) if finite else ([], [])
+    seconds = representation.of(rows.shape[1]).seconds(rows)
+    return Facts(motion_id, round(seconds, DECIMALS), [_rounded(phase) for phase in phases], measures)
 
 
 def _rounded(phase: Phase) -> Phase:

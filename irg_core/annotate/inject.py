@@ -18,8 +18,9 @@ import numpy as np
 from irg_core.annotate.demands import demand
 from irg_core.annotate.facts import facts as measured
 from irg_core.errors import UnknownPlugin
-from irg_core.motion import edits, features
+from irg_core.motion import edits, representation
 from irg_core.motion.differences import differences
+from irg_core.motion.skeleton import FPS
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Caption, Flawed, Pair
 from irg_core.records.motion import Clip, Facts, Phase
@@ -144,7 +145,8 @@ def edited(batch: Sequence[Aim], kinds: dict[str, float], seed: int, limits: Kin
 def _edits(aim: Aim, kinds: dict[str, float], seed: int, limits: KinematicsParams) -> list[Made]:
     """Edits of different kinds, each of which breaks something that the goal asks for."""
     draw = rng(seed, "edits", aim.clip.clip_id)
-    joints = features.to_joints(aim.clip.features)
+    joints = representation.to_joints(aim.clip.features)
+    kind = representation.of(aim.clip.features.shape[1])
     names, weights = list(kinds), np.array(list(kinds.values()))
     order = draw.choice(len(names), size=len(names), replace=False, p=weights / weights.sum())
     found: list[Made] = []
@@ -155,7 +157,8 @@ def _edits(aim: Aim, kinds: dict[str, float], seed: int, limits: KinematicsParam
         if (result := edit(name)(joints, aim.phases, draw, limits)) is None:
             continue
         tries += 1
-        made = _made(f"{aim.clip.clip_id}~{name}0", aim, "edit", name, result[1], features.extract(result[0]), limits)
+        rows = kind.rows(result[0], FPS)
+        made = _made(f"{aim.clip.clip_id}~{name}0", aim, "edit", name, result[1], rows, limits)
         if differences(aim.asked, made.facts.phases, limits):
             found.append(made)
     return found

@@ -137,7 +137,7 @@ KINDS: dict[Kind, Callable[[Asked], Answers]] = {
 
 
 def mean_pose(stats: Path) -> np.ndarray:
-    """The mean frame of the train split [263]."""
+    """The mean frame of the train split [263 or 251]."""
     return np.array(json.loads(stats.read_text(encoding="utf-8"))["mean"], dtype=np.float32)
 
 

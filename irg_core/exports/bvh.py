@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from irg_core.files import write_text
-from irg_core.motion import features, rotations
+from irg_core.motion import representation, rotations
 from irg_core.motion.skeleton import FPS, INDEX, JOINTS, OFFSETS, PARENTS
 from irg_core.records.exchange import Motion
 
@@ -27,7 +27,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
     """Write `<name>.bvh` for each motion; returns how many. A slash in a name makes a folder."""
     count = 0
     for motion in motions:
-        write_text(folder / f"{motion.name.replace('#', '~')}.bvh", text(features.to_joints(motion.features)))
+        write_text(folder / f"{motion.name.replace('#', '~')}.bvh", text(representation.to_joints(motion.features)))
         count += 1
     return count
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from irg_core.files import whole_file, write_text
-from irg_core.motion import features
+from irg_core.motion import representation
 from irg_core.motion.skeleton import FPS, JOINTS
 from irg_core.params import mapping
 from irg_core.records.exchange import Motion
@@ -32,11 +32,11 @@ _MEANING = {
     "name": "unique; `<corpus>/<take>`, with `#<n>` where a long take was cut",
     "corpus": "where it comes from; see the table above",
     "source": "the file it was read from, relative to the corpus's root",
-    "seconds": f"length at {FPS:g} frames a second",
+    "seconds": "length",
     "captions": "what people wrote or a grammar made, then what was written from measured facts",
     "facts": "measured in the motion, as terse lines",
-    "features": "[frames, 263] in HumanML3D's layout, not normalised",
-    "joints": f"[frames, 22, 3] metres, y up: {', '.join(JOINTS)}",
+    "features": "[frames, 263] in HumanML3D's layout, or [frames, 251] in KIT-ML's at 12.5 a second; not normalised",
+    "joints": f"[frames, 22, 3] at {FPS:g} frames a second, metres, y up: {', '.join(JOINTS)}",
 }
 ROWS_PER_GROUP = 64
 
@@ -56,7 +56,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
             rows = waiting.setdefault(motion.split, [])
             rows.append(motion)
             counts[motion.corpus, motion.split] += 1
-            seconds[motion.corpus] += len(motion.features) / FPS
+            seconds[motion.corpus] += _seconds(motion)
             said[motion.corpus] += len(motion.captions)
             if len(rows) == ROWS_PER_GROUP:
                 writers[motion.split].write_table(_table(rows))
@@ -68,17 +68,21 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
     return sum(counts.values())
 
 
+def _seconds(motion: Motion) -> float:
+    return representation.of(motion.features.shape[1]).seconds(motion.features)
+
+
 def _table(motions: list[Motion]) -> pa.Table:
     rows = [
         {
             "name": motion.name,
             "corpus": motion.corpus,
             "source": motion.source,
-            "seconds": len(motion.features) / FPS,
+            "seconds": _seconds(motion),
             "captions": motion.captions,
             "facts": motion.facts,
             "features": list(motion.features.astype(np.float32)),
-            "joints": features.to_joints(motion.features).astype(np.float32).tolist(),
+            "joints": representation.to_joints(motion.features).astype(np.float32).tolist(),
         }
         for motion in motions
     ]

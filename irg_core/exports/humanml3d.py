@@ -1,4 +1,4 @@
-"""A folder as HumanML3D's own: what the field's trainers and evaluators read.
+"""A folder as HumanML3D's own, or KIT-ML's where that is the skeleton: what the field's trainers and evaluators read.
 
 Its loaders split each text line at `#` and expect `word/POS` items; a word without a known part of speech is `OTHER`
 to them, so that is what every word is here.
@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from irg_core.files import whole_file, write_text
-from irg_core.motion import features
+from irg_core.motion import features, representation
 from irg_core.records.exchange import Motion
 
 
 def write(motions: Iterable[Motion], folder: Path) -> int:
     """Write new_joint_vecs/, new_joints/, texts/, the split lists, and Mean.npy and Std.npy of the train split."""
     parts: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    sums = np.zeros((3, 263))
+    sums = np.zeros((3, 1))
     for motion in motions:
         name = re.sub(r"[^\w.~+-]", "_", motion.name.replace("#", "~"))
         parts[motion.split].append(name)
@@ -27,7 +27,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
         write_text(folder / f"texts/{name}.txt", "".join(_line(caption) for caption in motion.captions))
         if motion.split == "train":
             rows = motion.features.astype(np.float64)
-            sums += np.stack([np.full(263, float(len(rows))), rows.sum(axis=0), (rows**2).sum(axis=0)])
+            sums = sums + np.stack([np.full(rows.shape[1], float(len(rows))), rows.sum(axis=0), (rows**2).sum(axis=0)])
     train_val = parts["train"] + parts["val"]
     for part, names in {**parts, "train_val": train_val, "all": train_val + parts["test"]}.items():
         write_text(folder / f"{part}.txt", "".join(f"{name}\n" for name in sorted(names)))
@@ -41,7 +41,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
 def _shared(deviation: np.ndarray) -> np.ndarray:
     """Numbers of one group share the mean of their deviations, as in HumanML3D's script; none is zero."""
     shared = deviation.copy()
-    for group in features.GROUPS:
+    for group in representation.of(len(deviation)).groups:
         shared[group] = deviation[group].mean()
     return np.where(shared > 0, shared, 1.0)
 

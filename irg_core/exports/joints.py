@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from irg_core.files import whole_file
-from irg_core.motion import features
+from irg_core.motion import representation
 from irg_core.motion.skeleton import FPS, JOINTS
 from irg_core.records.exchange import Motion
 
@@ -21,7 +21,7 @@ def write(motions: Iterable[Motion], folder: Path) -> int:
         ):
             np.savez_compressed(
                 file,
-                joints=features.to_joints(motion.features).astype(np.float32),
+                joints=representation.to_joints(motion.features).astype(np.float32),
                 names=np.array(JOINTS),
                 fps=np.array(FPS),
                 captions=np.array(motion.captions, dtype=np.str_),

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
 from irg_core.models import evaluator_guo, evaluator_tmr
-from irg_core.records.motion import FEATURES
 from irg_core.records.wording import words
 
 ARCHITECTURES: dict[str, ModuleType] = {"guo": evaluator_guo, "tmr": evaluator_tmr}
@@ -49,23 +48,23 @@ class Evaluator(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EvaluatorConfig, vocabulary: Sequence[str]) -> None:
+    def __init__(self, config: EvaluatorConfig, vocabulary: Sequence[str], features: int) -> None:
         super().__init__()
         design = ARCHITECTURES[config.architecture]
         self.config = config
         self.vocabulary = list(vocabulary)
         self._index = {word: index + UNKNOWN + 1 for index, word in enumerate(vocabulary)}
-        self.motions = design.MotionEncoder(FEATURES - CONTACTS, config.width, config.layers, config.embedding)
+        self.motions = design.MotionEncoder(features - CONTACTS, config.width, config.layers, config.embedding)
         self.texts = design.TextEncoder(config.words, config.width, config.layers, config.embedding)
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("std", torch.ones(FEATURES))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
 
     @classmethod
     def create(cls, kind: str, width: int, layers: int, embedding: int, captions: Sequence[str], stats: Any) -> Self:
         """An untrained evaluator that knows every word of `captions`; `stats` holds the train mean and std."""
         vocabulary = sorted({word for caption in captions for word in words(caption)})
         config = EvaluatorConfig(kind, len(vocabulary) + UNKNOWN + 1, width, layers, embedding)
-        evaluator = cls(config, vocabulary)
+        evaluator = cls(config, vocabulary, len(stats["mean"]))
         evaluator.mean.copy_(torch.tensor(stats["mean"], dtype=torch.float32))
         evaluator.std.copy_(torch.tensor(stats["std"], dtype=torch.float32))
         return evaluator
@@ -75,8 +74,9 @@ class Evaluator(nn.Module):
         """Read a trained evaluator. Raises `ModelError` where the folder is incomplete or does not fit."""
         try:
             config = EvaluatorConfig(**read_json(folder / "config.json"))
-            evaluator = cls(config, read_json(folder / "vocabulary.json"))
-            evaluator.load_state_dict(load_file(folder / "weights.safetensors"))
+            weights = load_file(folder / "weights.safetensors")
+            evaluator = cls(config, read_json(folder / "vocabulary.json"), len(weights["mean"]))
+            evaluator.load_state_dict(weights)
         except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder} is no evaluator ({error}); `dvc repro train_evaluators` makes it") from error
         return evaluator.eval()
@@ -88,7 +88,7 @@ class Evaluator(nn.Module):
         write_json(folder / "vocabulary.json", self.vocabulary)
 
     def embed_motions(self, features: Sequence[np.ndarray]) -> np.ndarray:
-        """Motions [frames, 263], not normalised, to points [n, embedding] float32."""
+        """Motions [frames, 263 or 251], not normalised, to points [n, embedding] float32."""
         return self._embed([self.motion_input(frames) for frames in features], self.motions)
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -96,7 +96,7 @@ class Evaluator(nn.Module):
         return self._embed([self.text_input(text) for text in texts], self.texts)
 
     def motion_input(self, features: np.ndarray) -> Tensor:
-        """Normalised frames [whole patches, 259]; a clip shorter than a patch holds its last frame."""
+        """Normalised frames [whole patches, 259 or 247]; a clip shorter than a patch holds its last frame."""
         if not len(features):
             raise ModelError("a motion without frames cannot be embedded; count it as a failure before")
         frames = torch.from_numpy(np.array(features, dtype=np.float32))

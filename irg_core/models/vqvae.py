@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
-from irg_core.records.motion import FEATURES
 
 FRAMES_PER_CODE = 4
 DILATION_GROWTH = 3
@@ -112,16 +111,16 @@ class Codebook(nn.Module):
 
 
 class VqVae(nn.Module):
-    """Encoder, codebook, decoder over z-normalised features [batch, 263, frames]; frames a multiple of four."""
+    """Encoder, codebook, decoder over z-normalised features [batch, width, frames]; frames a multiple of four."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: VqConfig) -> None:
+    def __init__(self, config: VqConfig, features: int) -> None:
         super().__init__()
         width = config.width
         self.encoder = nn.Sequential(
-            nn.Conv1d(FEATURES, width, 3, padding=1), nn.ReLU(),
+            nn.Conv1d(features, width, 3, padding=1), nn.ReLU(),
             nn.Conv1d(width, width, 4, stride=2, padding=1), *_stack(config),
             nn.Conv1d(width, width, 4, stride=2, padding=1), *_stack(config),
             nn.Conv1d(width, config.code_width, 3, padding=1),
@@ -131,13 +130,13 @@ class VqVae(nn.Module):
             nn.Conv1d(config.code_width, width, 3, padding=1), nn.ReLU(),
             *_stack(config), nn.Upsample(scale_factor=2), nn.Conv1d(width, width, 3, padding=1),
             *_stack(config), nn.Upsample(scale_factor=2), nn.Conv1d(width, width, 3, padding=1), nn.ReLU(),
-            nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.Conv1d(width, FEATURES, 3, padding=1),
+            nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.Conv1d(width, features, 3, padding=1),
         )  # fmt: skip
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("std", torch.ones(FEATURES))
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
 
     def normalise(self, features: Tensor) -> Tensor:
-        """[..., frames, 263] as measured -> z-scores."""
+        """[..., frames, width] as measured -> z-scores."""
         return (features - self.mean) / self.std
 
 
@@ -161,9 +160,10 @@ class MotionTokenizer:
         """Raises `ModelError` where the folder holds no tokenizer."""
         try:
             config = VqConfig(**read_json(folder / "config.json"))
-            net = VqVae(config)
-            net.load_state_dict(load_file(folder / "model.safetensors"))
-        except (OSError, TypeError, RuntimeError) as error:
+            weights = load_file(folder / "model.safetensors")
+            net = VqVae(config, len(weights["mean"]))
+            net.load_state_dict(weights)
+        except (OSError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(
                 f"{folder} holds no motion tokenizer ({error}); run `dvc repro train_tokenizer`"
             ) from error
@@ -177,7 +177,7 @@ class MotionTokenizer:
 
     @torch.inference_mode()
     def encode(self, motions: Sequence[np.ndarray]) -> list[list[int]]:
-        """The codes of clips [frames, 263], one for every four frames; up to three last frames are cropped."""
+        """The codes of clips [frames, width], one for every four frames; up to three last frames are cropped."""
         answers: list[list[int]] = [[] for _ in motions]
         for rows, length in _equal_lengths([len(motion) // FRAMES_PER_CODE for motion in motions]):
             stacked = torch.from_numpy(np.stack([motions[row][: length * FRAMES_PER_CODE] for row in rows]))
@@ -188,12 +188,12 @@ class MotionTokenizer:
 
     @torch.inference_mode()
     def decode(self, codes: Sequence[Sequence[int]]) -> list[np.ndarray]:
-        """Features [4 x codes, 263] of each list of codes; an empty list gives no frames. Raises on foreign codes."""
+        """Features [4 x codes, width] of each list of codes; an empty list gives no frames. Raises on foreign codes."""
         if (largest := max((code for row in codes for code in row), default=0)) >= self.codes:
             raise ModelError(
                 f"code {largest} is not among the {self.codes} of this tokenizer; encode with the same one"
             )
-        answers = [np.zeros((0, FEATURES), dtype=np.float32) for _ in codes]
+        answers = [np.zeros((0, len(self.net.mean)), dtype=np.float32) for _ in codes]
         for rows, _ in _equal_lengths([len(row) for row in codes]):
             vectors = self.net.codebook.vectors[torch.tensor([list(codes[row]) for row in rows])]
             decoded = self.net.decoder(vectors.transpose(1, 2)).transpose(1, 2) * self.net.std + self.net.mean

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from irg_core.errors import ParamsError
-from irg_core.motion import captions, defects, features
+from irg_core.motion import captions, defects, representation
 from irg_core.motion.captions import FAULTS
 from irg_core.motion.defects import Body, Defect
 from irg_core.motion.skeleton import FPS
@@ -142,7 +142,7 @@ def copied(kind: str, pair: Pair, other: str, clip: Clip, outcome: str, limit: f
         + (f", at a rate {max(pair.rate, 1 / pair.rate):.2f} times as high" if abs(pair.rate - 1.0) > 0.02 else "")
     )
     found = _finding(clip.corpus, clip.clip_id, kind, pair.distance, "m", limit, outcome, detail)
-    joints = features.to_joints(clip.features)
+    joints = representation.to_joints(clip.features)
     return replace(found, before=np.round(joints, 3).astype(np.float32).reshape(len(joints), POSE))
 
 

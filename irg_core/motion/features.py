@@ -31,8 +31,7 @@ from irg_core.motion.skeleton import INDEX, KIT, LENGTHS, PARENTS, T2M, Body
 
 YAW, TRAVEL, HEIGHT = slice(0, 1), slice(1, 3), slice(3, 4)
 POSITIONS, ROTATIONS, VELOCITIES, CONTACTS = slice(4, 67), slice(67, 193), slice(193, 259), slice(259, 263)
-GROUPS = (YAW, TRAVEL, HEIGHT, POSITIONS, ROTATIONS, VELOCITIES, CONTACTS)
-"""What stands where in a row. Numbers of one group are of one kind and share one standard deviation in `stats.json`."""
+"""What stands where in one of our rows of 263."""
 
 BODIES = {len(body.parents): body for body in (T2M, KIT)}
 """By their number of joints."""

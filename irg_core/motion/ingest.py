@@ -1,4 +1,4 @@
-"""From a take as its corpus gives it to clips of one kind: one body, 20 frames a second, a few seconds, features.
+"""From a take as its corpus gives it to clips of one kind: one body, one rate, a few seconds, features.
 
 A take that cannot be used becomes a rejection with one of the reasons below, or with a kind of defect, so that reasons
 can be counted. Whatever was noticed on the way, mended or not, is a finding.
@@ -9,12 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
 from irg_core.errors import ParamsError
-from irg_core.motion import features, retarget, twins
+from irg_core.motion import features, representation, retarget, twins
 from irg_core.motion.audit import (
     BODIES,
     DUPLICATE,
@@ -30,8 +31,9 @@ from irg_core.motion.audit import (
     refused,
 )  # fmt: skip
 from irg_core.motion.defects import Body
+from irg_core.motion.representation import Representation
 from irg_core.motion.resampling import resample
-from irg_core.motion.skeleton import FPS, INDEX
+from irg_core.motion.skeleton import INDEX
 from irg_core.motion.twins import Gallery, Signature
 from irg_core.records.annotation import Rejection
 from irg_core.records.audit import Finding
@@ -76,18 +78,18 @@ class Ingested:
 
 
 def results_of_batch(
-    batch: list[Take | Rejection], *, corpus: str, params: IngestParams, rules: AuditParams
+    batch: list[Take | Rejection], *, corpus: str, params: IngestParams, rules: AuditParams, skeleton: str
 ) -> list[Ingested]:
     """What comes of each take, in order; what its reader refused stays refused."""
     return [
         _turned_away(corpus, f"{corpus}/{take.key}", take.reason, take.detail, [])
         if isinstance(take, Rejection)
-        else ingest(take, corpus, params, rules)
+        else ingest(take, corpus, params, rules, skeleton)
         for take in batch
     ]
 
 
-def ingest(take: Take, corpus: str, params: IngestParams, rules: AuditParams) -> Ingested:
+def ingest(take: Take, corpus: str, params: IngestParams, rules: AuditParams, skeleton: str) -> Ingested:
     """The clips of one take, or the reason why it has none. Captions speak of the whole take, whatever is cut."""
     name = f"{corpus}/{take.name}"
     captions, findings = audit_captions(take.captions, corpus, name, rules)
@@ -120,24 +122,28 @@ def ingest(take: Take, corpus: str, params: IngestParams, rules: AuditParams) ->
     audited = audit(Body(fitted.joints, take.fps, texts), kinds, corpus, name, rules)
     if audited.refusal:
         return _rejected(audited, findings)
-    return _cut(replace(take, captions=tuple(captions)), audited.body, corpus, params, findings + audited.findings)
+    kind = representation.SKELETONS[skeleton]
+    take = replace(take, captions=tuple(captions))
+    return _cut(take, audited.body, corpus, params, kind, findings + audited.findings)
 
 
-def _cut(take: Take, body: Body, corpus: str, params: IngestParams, findings: list[Finding]) -> Ingested:
+def _cut(
+    take: Take, body: Body, corpus: str, params: IngestParams, kind: Representation, findings: list[Finding]
+) -> Ingested:
     """The clips of a take that passed."""
     name = f"{corpus}/{take.name}"
     # Ten micrometres. From here on the arithmetic gives equal bits on any machine, so this rounding makes equal
     # tables of what sines and cosines in the corpus readers may leave unequal in the last digit.
-    joints = _rounded(features.retarget(resample(body.joints, body.fps, FPS)), 5)
+    joints = _rounded(features.retarget(resample(body.joints, body.fps, kind.fps)), 5)
     rows = len(joints) - 1
-    if rows < params.min_seconds * FPS:
-        detail = f"{rows / FPS:.2f} s; at least {params.min_seconds} s are needed"
+    if rows < params.min_seconds * kind.fps:
+        detail = f"{rows / kind.fps:.2f} s; at least {params.min_seconds} s are needed"
         return _turned_away(corpus, name, TOO_SHORT, detail, findings)
-    pieces = math.ceil(rows / (params.max_seconds * FPS))
+    pieces = math.ceil(rows / (params.max_seconds * kind.fps))
     edges = [round(piece * rows / pieces) for piece in range(pieces + 1)]
     clips = [
-        _clip(f"{name}#{piece}" if pieces > 1 else name, take, corpus, joints[edges[piece] : edges[piece + 1] + 1])
-        for piece in range(pieces)
+        _clip(f"{name}#{piece}" if pieces > 1 else name, take, corpus, kind, joints[first : last + 1])
+        for piece, (first, last) in enumerate(pairwise(edges))
     ]
     return Ingested([(clip, twins.signature(clip.features)) for clip in clips], None, findings)
 
@@ -239,8 +245,8 @@ def _unfit(joints: np.ndarray) -> tuple[str, str] | None:
     return None
 
 
-def _clip(clip_id: str, take: Take, corpus: str, joints: np.ndarray) -> Clip:
-    rows = _rounded(features.extract(joints).astype(np.float64), 6).astype(np.float32)
+def _clip(clip_id: str, take: Take, corpus: str, kind: Representation, joints: np.ndarray) -> Clip:
+    rows = _rounded(kind.rows(joints, kind.fps).astype(np.float64), 6).astype(np.float32)
     return Clip(
         clip_id, corpus, f"{corpus}/{take.recording or take.name}", take.cell, rows, list(take.captions), take.truth,
         take.source, take.split,

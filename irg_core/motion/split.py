@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from irg_core.errors import ParamsError, SourceError
+from irg_core.motion import representation
 from irg_core.motion.audit import moved
-from irg_core.motion.features import GROUPS
 from irg_core.records.audit import Finding
 from irg_core.records.motion import FEATURES, Clip, Split
 from irg_core.seeds import derive
@@ -110,19 +110,19 @@ def _share_out(
 
 
 def statistics(clips: Iterable[Clip]) -> dict[str, list[float] | int]:
-    """Mean and standard deviation [263] over the frames of clips, the latter averaged within each group of features.
+    """Mean and standard deviation [263 or 251] over the frames of clips, the latter averaged within groups of features.
 
     As in HumanML3D: a group is scaled by one number, or a foot's small sideways velocity would count like its stride.
     """
     frames, total, squares = 0, np.zeros(FEATURES), np.zeros(FEATURES)
     for clip in clips:
         rows = clip.features.astype(np.float64)
+        total = rows.sum(axis=0) + (total if frames else 0.0)
+        squares = (rows**2).sum(axis=0) + (squares if frames else 0.0)
         frames += len(rows)
-        total += rows.sum(axis=0)
-        squares += (rows**2).sum(axis=0)
     mean = total / frames
     std = np.sqrt(np.maximum(squares / frames - mean**2, 0.0))
-    for group in GROUPS:
+    for group in representation.of(len(std)).groups:
         std[group] = std[group].mean()
     # What never changes in train is left at its own scale: dividing by nothing would blow up the first surprise.
     std[std < 1e-6] = 1.0

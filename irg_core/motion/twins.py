@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from irg_core.motion.features import HEIGHT, POSITIONS
+from irg_core.motion import representation
 from irg_core.motion.skeleton import FPS, INDEX, LENGTHS, MIRROR, PARENTS
 
 TURN = 0.06
@@ -115,7 +115,7 @@ class Pair:
 
 
 def signature(features: np.ndarray) -> Signature:
-    """What a clip of features [T, 263] is recognised by."""
+    """What a clip of features [T, 263 or 251] is recognised by."""
     poses = poses_of(features)
     # A whole copy of a motion in which little turns round is known by its quarters.
     moments = [(quarter, quarter / 4 * (len(poses) - 1)) for quarter in range(5)]
@@ -141,9 +141,7 @@ def poses_of(features: np.ndarray) -> np.ndarray:
     The heading of the features will not do: it is smoothed over seconds, and so depends on where a clip was cut. Bones
     are as long on the left as on the right, which those of the uniform skeleton are not.
     """
-    joints = np.zeros((len(features), 22, 3))
-    joints[:, :1, 1] = np.nan_to_num(features[:, HEIGHT])
-    joints[:, 1:] = np.nan_to_num(features[:, POSITIONS]).reshape(len(features), 21, 3)
+    joints = representation.in_place(features)
     bones = (joints[:, 1:] - joints[:, _STARTS]) * _EVENED
     for joint in range(1, 22):
         joints[:, joint] = joints[:, PARENTS[joint]] + bones[:, joint - 1]

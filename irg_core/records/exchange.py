@@ -14,5 +14,5 @@ class Motion:
     split: str  # train | val | test
     captions: list[str]
     facts: list[str]  # measured facts as lines; none for a generated motion
-    features: np.ndarray  # [frames, 263] float32, not normalised
+    features: np.ndarray  # [frames, 263 or 251] float32, not normalised
     source: str  # the file it was read from, relative to the corpus's root; "" where a program or a model made it

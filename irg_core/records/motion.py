@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 FEATURES = 263
-"""Numbers a frame in HumanML3D's format, 22 joints at 20 fps."""
+"""Numbers a frame in HumanML3D's format, 22 joints at 20 fps; a build of KIT's skeleton has 251 at 12.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One motion by one performer, 20 frames a second, facing +Z at frame 0, feet on the floor."""
+    """One motion by one performer, at its representation's rate, facing +Z at frame 0, feet on the floor."""
 
     clip_id: str  # "<corpus>/<take>" or "<corpus>/<take>#<cut>", unique across corpora
     corpus: str
     take: str  # "<corpus>/<recording>": the unit of splitting, so that a cut never straddles two splits
     cell: str
-    features: Annotated[np.ndarray, FEATURES]  # [frames, 263] float32, not normalised
+    features: Annotated[np.ndarray, FEATURES]  # [frames, 263, or 251 of KIT's skeleton] float32, not normalised
     captions: list[SourceCaption]
     truth: str
     source: str = ""  # the file it was read from, relative to the corpus's root

@@ -9,9 +9,9 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from irg_core.motion import representation
 from irg_core.motion.audit import Rule
 from irg_core.motion.features import TRAVEL
-from irg_core.motion.skeleton import FPS
 from irg_core.records.annotation import Rejection
 from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip, Split
@@ -56,9 +56,10 @@ def makeup(clips: Iterable[Clip]) -> Makeup:
     seconds, speeds, captions, words = [], [], [], []
     for clip in clips:
         takes.add(clip.take)
-        travel = clip.features[:, TRAVEL].astype(np.float64)
-        seconds.append(len(clip.features) / FPS)
-        speeds.append(float(np.hypot(travel[:, 0], travel[:, 1]).mean()) * FPS)
+        kind = representation.of(clip.features.shape[1])
+        travel = kind.in_metres(clip.features)[:, TRAVEL].astype(np.float64)
+        seconds.append(kind.seconds(clip.features))
+        speeds.append(float(np.hypot(travel[:, 0], travel[:, 1]).mean()) * kind.fps)
         captions.append(len(clip.captions))
         words += [len(caption.text.split()) for caption in clip.captions]
     return Makeup(len(takes), seconds, speeds, captions, words)

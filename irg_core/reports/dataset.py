@@ -12,7 +12,7 @@ import numpy as np
 
 from irg_core.dialogue import SENTINEL
 from irg_core.motion import lines
-from irg_core.motion.features import to_joints
+from irg_core.motion.representation import to_joints
 from irg_core.records.annotation import Assessment, Caption, Flawed, Pair
 from irg_core.records.motion import Clip, Facts
 from irg_core.seeds import derive

@@ -1,7 +1,7 @@
 """Training of the motion tokenizer: windows of frames in, the same windows out, through one code for every four.
 
-Speed and turning of the root are three of 263 numbers, but their errors add up over a clip and carry the whole body
-away: hence a loss on their sums.
+Speed and turning of the root are three of 263 numbers, or of 251, but their errors add up over a clip and carry the
+whole body away: hence a loss on their sums.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from irg_core.models.vqvae import FRAMES_PER_CODE, MotionTokenizer, Quantised, VqConfig, VqVae
-from irg_core.motion import features
-from irg_core.records.motion import FEATURES
+from irg_core.motion import features, representation
 from irg_core.seeds import derive, rng
 from irg_core.training.checkpoint import Checkpoints, Saved, pack
 from irg_core.training.journal import Journal, resume
@@ -81,7 +80,7 @@ class Windows:
         self.starts = np.cumsum(np.maximum(lengths - length, 0) + 1)
 
     def draw(self, seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
-        """Frames [batch, length, 263] and which of them are real [batch, length]."""
+        """Frames [batch, length, width] and which of them are real [batch, length]."""
         drawn = rng(seed, "windows", step).integers(self.starts[-1], size=batch)
         clip = np.searchsorted(self.starts, drawn, side="right")
         first = self.firsts[clip] + drawn - np.concatenate([[0], self.starts])[clip]
@@ -98,7 +97,7 @@ def train(
     std: np.ndarray,
     kept: Checkpoints,
 ) -> tuple[MotionTokenizer, Journal]:
-    """Train on clips [frames, 263]; what is heldout (val) is only measured."""
+    """Train on clips [frames, 263 or 251]; what is heldout (val) is only measured."""
     with threads(params.threads):
         net, optimizer, journal, done = _begin(params, mean, std, kept)
         windows = Windows(motions, params.window)
@@ -125,7 +124,7 @@ def _begin(
 def _fresh(params: TrainTokenizerParams, mean: np.ndarray, std: np.ndarray) -> VqVae:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(params.seed, "weights") % 2**63)
-        net = VqVae(params.net)
+        net = VqVae(params.net, len(mean))
     net.mean.copy_(torch.from_numpy(mean))
     net.std.copy_(torch.from_numpy(std))
     return net.train()
@@ -166,7 +165,7 @@ def _step(
 
 def _errors(weights: PartWeights, decoded: Tensor, target: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """Smooth L1 of frames and of their changes, weighted by part, over real frames only."""
-    part = part_weights(weights)
+    part = part_weights(weights, target.shape[-1])
     frame = functional.smooth_l1_loss(decoded, target, reduction="none") @ part
     change = functional.smooth_l1_loss(decoded.diff(dim=1), target.diff(dim=1), reduction="none") @ part
     both = real[:, 1:] & real[:, :-1]
@@ -175,18 +174,16 @@ def _errors(weights: PartWeights, decoded: Tensor, target: Tensor, real: Tensor)
 
 def _drift(decoded: Tensor, target: Tensor, real: Tensor, std: Tensor) -> Tensor:
     """How far the sums of yaw and ground speed are off, on average over a window: in metres and half radians."""
-    gap = ((decoded - target) * std)[..., :3] * real[..., None]
+    metre = representation.of(len(std)).metre
+    gap = ((decoded - target) * std)[..., :3] / torch.tensor([1.0, metre, metre]) * real[..., None]
     return (gap.cumsum(dim=1).abs().sum(dim=-1) * real).sum() / real.sum()
 
 
-def part_weights(weights: PartWeights) -> Tensor:
-    """One weight for each of the 263 numbers of a frame, with sum 1."""
-    parts = [
-        (weights.root, 4), (weights.positions, 63), (weights.rotations, 126),
-        (weights.velocities, 66), (weights.contacts, 4),
-    ]  # fmt: skip
-    each = torch.cat([torch.full((width,), weight / width) for weight, width in parts])
-    assert len(each) == FEATURES
+def part_weights(weights: PartWeights, width: int) -> Tensor:
+    """One weight for each of the numbers of a frame, with sum 1."""
+    shares = (weights.root, weights.positions, weights.rotations, weights.velocities, weights.contacts)
+    parts = zip(shares, representation.of(width).parts, strict=True)
+    each = torch.cat([torch.full((numbers,), weight / numbers) for weight, numbers in parts])
     return each / each.sum()
 
 
@@ -201,15 +198,16 @@ def measure(tokenizer: MotionTokenizer, motions: Sequence[np.ndarray]) -> dict[s
     """Reconstruction of whole clips: joint error in mm, in place and with the drift of the root, and codes in use."""
     cropped = [motion[: len(motion) // FRAMES_PER_CODE * FRAMES_PER_CODE] for motion in motions]
     codes = tokenizer.encode(cropped)
+    kind = representation.of(len(tokenizer.net.mean))
     world, local = [], []
     for truth, again in zip(cropped, tokenizer.decode(codes), strict=True):
-        # Columns 4…66 are joints relative to the root, in its heading: their error knows no drift.
-        gap = (truth[:, 4:67] - again[:, 4:67]).reshape(len(truth), 21, 3)
+        # These columns are joints relative to the root, in its heading: their error knows no drift.
+        gap = (truth[:, kind.positions] - again[:, kind.positions]).reshape(len(truth), -1, 3)
         local.append(np.linalg.norm(gap, axis=-1).mean())
         world.append(np.linalg.norm(features.to_joints(truth) - features.to_joints(again), axis=-1).mean())
     used = np.concatenate([np.array(row) for row in codes])
     return {
-        "heldout_mpjpe_mm": 1000 * float(np.mean(world)),
-        "heldout_local_mpjpe_mm": 1000 * float(np.mean(local)),
+        "heldout_mpjpe_mm": 1000 / kind.metre * float(np.mean(world)),
+        "heldout_local_mpjpe_mm": 1000 / kind.metre * float(np.mean(local)),
         "heldout_perplexity": perplexity(used, tokenizer.codes),
     }

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from irg_core.motion import representation
 from irg_core.motion.ingest import IngestParams
+from irg_core.motion.representation import Representation
 from irg_core.records.motion import Clip, Facts, Split
 from irg_core.validation.verdicts import Table, always, between, rows_at_least, unique, within
 
-FPS = 20.0
 FORWARD, SIDEWAYS, HEIGHT = 1, 2, 3
 """Feature columns: root velocity in the ground plane, metres a frame, and the root's height in metres."""
 SAME = 0.002
 """Metres, root mean square over joints: the same motion under another name. Two takes of one act differ by more."""
-SKETCH = 8 * 64
 TOLERANCE = 0.26
 """Seconds by which measured phases may pass a clip's end: a phase may hold until the frame after the last one."""
 
@@ -58,7 +58,17 @@ def counts(clips: Sequence[Clip], splits: Sequence[Split]) -> dict[str, Any]:
         found[split.corpus][split.split] += 1
         found[split.corpus]["unseen"] += split.unseen
     frames = {corpus: sum(len(clip.features) for clip in clips if clip.corpus == corpus) for corpus in sorted(found)}
-    return {corpus: found[corpus] | {"minutes": round(frames[corpus] / FPS / 60, 1)} for corpus in sorted(found)}
+    fps = _fps(clips)
+    return {corpus: found[corpus] | {"minutes": round(frames[corpus] / fps / 60, 1)} for corpus in sorted(found)}
+
+
+def _fps(clips: Sequence[Clip]) -> float:
+    """That of all clips: a build has one skeleton."""
+    return max((_kind(clip).fps for clip in clips), default=representation.T2M.fps)
+
+
+def _kind(clip: Clip) -> Representation:
+    return representation.of(clip.features.shape[1])
 
 
 def _clips(
@@ -69,7 +79,8 @@ def _clips(
     lengths: IngestParams,
 ) -> Table:
     # A take just over the longest length is cut in half.
-    shortest, longest = min(lengths.min_seconds, lengths.max_seconds / 2) * FPS, lengths.max_seconds * FPS
+    fps = _fps(clips)
+    shortest, longest = min(lengths.min_seconds, lengths.max_seconds / 2) * fps, lengths.max_seconds * fps
     divided, measured = {split.clip_id for split in splits}, {row.clip_id for row in facts}
     frame = pd.DataFrame(
         [
@@ -94,13 +105,13 @@ def _clips(
 
 def _scalars(clip: Clip) -> dict[str, Any]:
     finite = np.isfinite(clip.features)
-    known = np.where(finite, clip.features, 0.0)
+    known = _kind(clip).in_metres(np.where(finite, clip.features, 0.0))
     return {
         "clip_id": clip.clip_id,
         "frames": len(known),
         "finite": float(finite.mean()) if finite.size else 0.0,
         "largest": float(np.abs(known).max(initial=0.0)),
-        "speed": float(np.hypot(known[:, FORWARD], known[:, SIDEWAYS]).max(initial=0.0)) * FPS,
+        "speed": float(np.hypot(known[:, FORWARD], known[:, SIDEWAYS]).max(initial=0.0)) * _kind(clip).fps,
         "height": float(known[:, HEIGHT].max(initial=0.0)),
         "has_words": all(caption.text.strip() for caption in clip.captions),
     }
@@ -164,23 +175,26 @@ def _first_of_each_take(clips: Iterable[Clip]) -> Iterable[Clip]:
 def _twins(clips: Sequence[Clip], part: Mapping[str, str]) -> set[str]:
     """Test clips that a train clip of their length equals, but for less than `SAME`."""
     sides = [[clip for clip in clips if part.get(clip.clip_id) == name] for name in ("test", "train")]
-    test, train = (np.stack([_sketch(clip.features) for clip in side] or [np.zeros(SKETCH)]) for side in sides)
+    if not all(sides):
+        return set()
+    test, train = (np.stack([_sketch(clip) for clip in side]) for side in sides)
     # |a - b|^2 expanded: all pairs at once. Its rounding error is far below SAME.
     squares = np.square(test).sum(1)[:, None] + np.square(train).sum(1) - 2.0 * test @ train.T
-    alike = np.sqrt(np.maximum(squares, 0.0) / SKETCH) < SAME
-    lengths = [np.array([len(clip.features) for clip in side] or [0]) for side in sides]
+    alike = np.sqrt(np.maximum(squares, 0.0) / test.shape[1]) < SAME
+    lengths = [np.array([len(clip.features) for clip in side]) for side in sides]
     pairs = np.argwhere(alike & (lengths[0][:, None] == lengths[1]))
-    return {sides[0][row].clip_id for row, _ in pairs if sides[0] and sides[1]}
+    return {sides[0][row].clip_id for row, _ in pairs}
 
 
-def _sketch(features: np.ndarray) -> np.ndarray:
+def _sketch(clip: Clip) -> np.ndarray:
     """Height and joint positions in eight frames spread over the clip, in metres, as one vector."""
-    frames = np.linspace(0, len(features) - 1, 8).astype(int)
-    return np.nan_to_num(features[frames, HEIGHT:67]).astype(np.float64).ravel()
+    frames = np.linspace(0, len(clip.features) - 1, 8).astype(int)
+    rows = _kind(clip).in_metres(clip.features[frames])
+    return np.nan_to_num(rows[:, HEIGHT : _kind(clip).positions.stop]).astype(np.float64).ravel()
 
 
 def _facts(clips: Sequence[Clip], facts: Sequence[Facts]) -> Table:
-    seconds = {clip.clip_id: len(clip.features) / FPS for clip in clips}
+    seconds = {clip.clip_id: _kind(clip).seconds(clip.features) for clip in clips}
     frame = pd.DataFrame(
         {
             "clip_id": row.clip_id,

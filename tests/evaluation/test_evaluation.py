@@ -43,7 +43,7 @@ def asked(tmp_path: Path) -> Callable[[str], Asked]:
     language = Language.create(LanguageConfig(1, 32, 2, 32, 512), vocabulary, 3)
     language.save(tmp_path / "model")
     config = VqConfig(width=16, depth=1, codes=16, code_width=8)
-    codec = MotionTokenizer(VqVae(config), config)
+    codec = MotionTokenizer(VqVae(config, 263), config)
 
     def make(model: str) -> Asked:
         weights = tmp_path / ("references" if model == "references" else "model")

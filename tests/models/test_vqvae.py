@@ -15,7 +15,7 @@ def tokenizer() -> MotionTokenizer:
     config = VqConfig(width=16, depth=2, codes=32, code_width=8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = VqVae(config)
+        net = VqVae(config, FEATURES)
     clips = torch.from_numpy(np.stack([clip(64, seed) for seed in range(8)]))
     net.codebook.start(net.encoder(net.normalise(clips).transpose(1, 2)), torch.Generator().manual_seed(0))
     return MotionTokenizer(net, config)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irg_core.errors import ParamsError, SourceError
-from irg_core.motion.features import GROUPS
+from irg_core.motion.representation import T2M
 from irg_core.motion.split import SplitParams, split_corpora, statistics
 from irg_core.records.motion import Clip, SourceCaption, Split
 
@@ -160,7 +160,7 @@ def test_statistics_are_those_of_all_frames_with_one_spread_a_group() -> None:
     found = statistics(clips)
     assert found["frames"] == 200
     assert np.abs(np.array(found["mean"]) - rows.mean(axis=0)).max() < 1e-6
-    for group in GROUPS:
+    for group in T2M.groups:
         assert np.array(found["std"])[group] == pytest.approx(rows.std(axis=0)[group].mean(), abs=1e-6)
 
 

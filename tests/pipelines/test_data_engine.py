@@ -44,7 +44,7 @@ def make_inputs(folder: Path) -> None:
     config = VqConfig(width=8, depth=1, codes=CODES, code_width=4)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        net = VqVae(config)
+        net = VqVae(config, 263)
         net.codebook.vectors.copy_(torch.randn(CODES, 4, generator=generator))
         tokenizer = MotionTokenizer(net, config)
         judge = Evaluator.create("guo", 16, 1, 8, texts, {"mean": [0.0] * 263, "std": [1.0] * 263})

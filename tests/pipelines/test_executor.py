@@ -120,7 +120,7 @@ def write_clips(folder: Path) -> None:
     commit(folder / "clips.parquet", clips, Clip)
     config = VqConfig(width=16, depth=1, codes=16, code_width=8)
     (folder / "tokenizer").mkdir()
-    MotionTokenizer(VqVae(config), config).save(folder / "tokenizer")
+    MotionTokenizer(VqVae(config, 263), config).save(folder / "tokenizer")
 
 
 def test_ingest_and_encode_give_equal_bytes_wherever_they_run(
@@ -149,7 +149,7 @@ def test_a_model_answers_the_same_wherever_it_is_asked(
 ) -> None:
     verbs = ["walks", "runs", "jumps", "bows", "waves", "kicks", "turns"]
     config = VqConfig(width=16, depth=1, codes=16, code_width=8)
-    codec = MotionTokenizer(VqVae(config), config)
+    codec = MotionTokenizer(VqVae(config, 263), config)
     Language.create(LanguageConfig(1, 32, 2, 32, 512), Vocabulary.learn(verbs, 280, 16), 3).save(tmp_path)
     clip = Clip("made/0", "made", "made/0", "", np.zeros((24, 263), dtype=np.float32), [], "")
     goals = [Goal(clip, f"made/{place}", f"a person {verb}", False) for place, verb in enumerate(verbs)]

@@ -53,7 +53,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(place: Path, root: str = "source", map_batches: Callable[..., Any] = map, **entry: Any) -> list[Path]:
     corpora = {"mine": {"format": "gliding", "root": root, **entry}}
-    values = {"corpora": corpora, "ingest": {"min_seconds": 2.0, "max_seconds": 10.0}, "audit": AUDIT}
+    values = {
+        "corpora": corpora,
+        "ingest": {"min_seconds": 2.0, "max_seconds": 10.0},
+        "audit": AUDIT,
+        "skeleton": "t2m",
+    }
     (place / "params.yaml").write_text(yaml.safe_dump(values))
     outs = [Path(f"data/{table}/mine.parquet") for table in ("clips", "rejections", "findings")]
     ingest.main("mine", Path(root), *outs, map_batches=map_batches)
@@ -107,7 +112,7 @@ def test_a_wrong_setup_is_one_sentence_and_no_output(
 def test_an_entry_without_a_format_is_noticed(place: Path) -> None:
     (place / "params.yaml").write_text(
         "corpora: {mine: {root: source}}\ningest: {min_seconds: 2, max_seconds: 10}\n"
-        + yaml.safe_dump({"audit": AUDIT})
+        + yaml.safe_dump({"audit": AUDIT, "skeleton": "t2m"})
     )
     with pytest.raises(ParamsError, match="no 'format'"):
         ingest.main("mine", Path("source"), Path("a.parquet"), Path("b.parquet"), Path("c.parquet"))

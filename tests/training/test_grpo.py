@@ -140,7 +140,7 @@ def judge() -> Judge:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = VqConfig(width=8, depth=1, codes=CODES, code_width=4)
-        tokenizer = MotionTokenizer(VqVae(config), config)
+        tokenizer = MotionTokenizer(VqVae(config, 263), config)
         tokenizer.net.codebook.vectors.normal_()
         stats = {"mean": [0.0] * 263, "std": [1.0] * 263}
         evaluator = Evaluator.create("guo", 16, 1, 8, ["a person walks."], stats)
