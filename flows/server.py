@@ -116,7 +116,7 @@ def stop() -> Server | None:
             os.killpg(server.pid, ending)
         except ProcessLookupError:
             break
-        if _gone(seconds=10):
+        if _gone(server.pid, seconds=10):
             break
     STATE.unlink(missing_ok=True)
     return server
@@ -168,11 +168,19 @@ def _last_words() -> str:
     return f"'{lines[-1].strip()}' (all of them: {LOG})" if lines else "none"
 
 
-def _gone(seconds: float) -> bool:
+def _gone(pid: int, seconds: float) -> bool:
+    """Whether the process ends in time; one that is about to has no command line any more, but is still there."""
+    import psutil
+
     deadline = time.monotonic() + seconds
-    while (alive := running()) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
         time.sleep(0.05)
-    return alive is None
+    return False
 
 
 @contextmanager

@@ -204,10 +204,13 @@ def _spelled(pattern: str, say: str) -> Callable[[Found], list[str]]:
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """Each field reaches up to what follows it in the pattern, and never back: matching takes linear time."""
+    """Each field reaches up to what follows it in the pattern, where it ends: giving back never helps, and ends at once.
+
+    (Possessive quantifiers would say so, but are broken in the first releases of Python 3.11.)
+    """
     parts = _FIELD.split(pattern)
     expression = re.escape(parts[0])
     for field, literal in zip(parts[1::2], parts[2::2], strict=True):
         until = f"(?!{re.escape(literal)})" if literal else ""
-        expression += f"(?P<{field}>(?:{until}[^/])++){re.escape(literal)}"
+        expression += f"(?P<{field}>(?:{until}[^/])+){re.escape(literal)}"
     return re.compile(expression)
