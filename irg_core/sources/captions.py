@@ -204,7 +204,7 @@ def _spelled(pattern: str, say: str) -> Callable[[Found], list[str]]:
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """Each field reaches up to what follows it in the pattern, where it ends: giving back never helps, and ends at once.
+    """Each field reaches up to what follows it in the pattern, where it ends: giving back never helps.
 
     (Possessive quantifiers would say so, but are broken in the first releases of Python 3.11.)
     """
