@@ -4,7 +4,10 @@ import pytest
 
 from tests.checkouts import Checkout
 
-INGEST = ("ingest", "deepmimic", "data/raw/deepmimic", "data/clips/deepmimic.parquet", "data/rejections/x.parquet")
+INGEST = (
+    "ingest", "deepmimic", "data/raw/deepmimic",
+    "data/clips/deepmimic.parquet", "data/rejections/x.parquet", "data/findings/x.parquet",
+)  # fmt: skip
 
 
 def sentence(checkout: Checkout, *arguments: str) -> str:
@@ -27,7 +30,7 @@ def test_an_empty_source_is_named(checkout: Checkout) -> None:
 def test_an_unknown_format_lists_those_that_exist(checkout: Checkout) -> None:
     checkout.edit("params.yaml", "format: deepmimic", "format: deepmimicc")
     (checkout.root / "data/raw/deepmimic").mkdir(parents=True)
-    assert "no 'deepmimicc' in irg_core/corpora; it has: deepmimic, procedural" in sentence(checkout, *INGEST)
+    assert "no 'deepmimicc' in irg_core/corpora; it has: amass, bvh, cmu, deepmimic" in sentence(checkout, *INGEST)
 
 
 def test_an_unknown_key_of_a_corpus_is_named(checkout: Checkout) -> None:
@@ -56,4 +59,6 @@ def test_an_unknown_stage_lists_those_that_exist(checkout: Checkout) -> None:
 
 
 def test_a_wrong_number_of_arguments_lists_them(checkout: Checkout) -> None:
-    assert "takes 4 arguments (corpus, root, out, rejections), not 1" in sentence(checkout, "ingest", "deepmimic")
+    assert "takes 5 arguments (corpus, root, out, rejections, findings), not 1" in sentence(
+        checkout, "ingest", "deepmimic"
+    )
