@@ -140,7 +140,9 @@ class Watch:
 
     def _is_new(self, path: Path) -> bool:
         """Whether this run wrote it; file systems stamp by a clock that is a few milliseconds behind."""
-        return path.exists() and path.stat().st_mtime > self.started - 0.02
+        with suppress(OSError):
+            return path.stat().st_mtime > self.started - 0.02
+        return False
 
 
 def span(batch: int) -> tuple[int, int]:

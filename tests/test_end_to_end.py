@@ -233,3 +233,5 @@ def test_killed_in_the_middle_of_a_stage_it_starts_where_it_was(branch: Branch, 
     checkout.edit("params.yaml", "clips: 3000", "clips: 12")
     assert checkout.repro("ingest@extra") == ["ingest@extra"]
     assert len(tables.read(checkout.root / "data/clips/extra.parquet", Clip)) == 12
+    found = {path.name for path in (checkout.root / "data/clips").iterdir()}
+    assert found == undisturbed | {"extra.parquet"}, "what the kill left aside is still there"
