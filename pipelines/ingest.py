@@ -11,7 +11,7 @@ from irg_core import plugins
 from irg_core.errors import ParamsError, SourceError
 from irg_core.motion.audit import ACCEPTED, DUPLICATE, REJECTED, AuditParams, copied
 from irg_core.motion.ingest import IngestParams, Register, results_of_batch
-from irg_core.motion.representation import SKELETONS
+from irg_core.motion.representation import EXACT, MODES, SKELETONS
 from irg_core.motion.twins import Gallery, Pair, pairs
 from irg_core.params import choice, mapping, section
 from irg_core.records.annotation import Rejection
@@ -33,11 +33,10 @@ def main(
     corpus: str, root: Path, out: Path, rejections: Path, findings: Path, *, map_batches: MapBatches = map
 ) -> None:
     params, rules = section("ingest", IngestParams), section("audit", AuditParams)
-    skeleton = choice("skeleton", SKELETONS)
+    skeleton, mode = choice("skeleton", SKELETONS), choice("features", MODES)
     batches = in_batches(read(corpus, root))
-    results = map_batches(
-        partial(results_of_batch, corpus=corpus, params=params, rules=rules, skeleton=skeleton), batches
-    )
+    work = partial(results_of_batch, corpus=corpus, params=params, rules=rules, skeleton=skeleton, mode=mode)
+    results = map_batches(work, batches)
     register = Register(rules, Gallery(out.parent))
     clips = register.admit(itertools.chain.from_iterable(results))
     # The first clip is waited for, so that a corpus without one leaves no table.
@@ -54,7 +53,9 @@ def main(
     commit(rejections, refused, Rejection)
     commit(findings, found, Finding)
     outcomes = Counter(finding.outcome for finding in found)
-    summarise("ingest", corpus, clips=count, rejected=by_reason(refused), findings=dict(sorted(outcomes.items())))
+    turns = {"rotations": dict(sorted(register.turns.items()))} if mode == EXACT else {}
+    told = dict(sorted(outcomes.items()))
+    summarise("ingest", corpus, clips=count, rejected=by_reason(refused), findings=told, **turns)
 
 
 def duplicates(out: Path, register: Register, rules: AuditParams) -> set[str]:

@@ -23,6 +23,7 @@ def read(
 
 def motion(found: Found) -> Take:
     """The bare take of one file. Raises `ValueError` where it is no BVH."""
-    parsed = bvh.parse(found.path.read_bytes())
+    with found.path.open("rb") as file:
+        parsed = bvh.load(file)
     positions, turned = bvh.pose(parsed)
     return Take("", positions, parsed.fps, (), "", "", hierarchy=parsed.hierarchy, rotations=turned)

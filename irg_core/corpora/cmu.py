@@ -103,7 +103,8 @@ def _reader(performers: list[Found], motions: list[Found]) -> Callable[[Found], 
                 values = acclaim.motion(found.path.read_bytes(), performer)
                 return _take(performer.hierarchy, *acclaim.pose(values, performer), FPS)
             case 1:
-                parsed = bvh.parse(found.path.read_bytes())
+                with found.path.open("rb") as file:
+                    parsed = bvh.load(file)
                 parsed = replace(parsed, hierarchy=mended(parsed.hierarchy))
                 return _take(parsed.hierarchy, *bvh.pose(parsed), parsed.fps)
             case _:

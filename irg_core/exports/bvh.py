@@ -1,8 +1,9 @@
 """One BVH file a motion, in centimetres, y up, for Blender, Maya, MotionBuilder and Unreal.
 
-Joint positions carry no twist, so each bone takes the shortest way from its parent's frame; the pelvis faces where the
-hips do. Three bones leave the pelvis and three the chest, and one rotation cannot aim three bones: the side ones hang
-on a joint of no length, as in the CMU database's own files.
+Where a build's features are exact, bones turn as the features say. Positions alone carry no twist: then each bone takes
+the shortest way from its parent's frame, and the pelvis faces where the hips do. Three bones leave the pelvis and three
+the chest, and one rotation cannot aim three bones: the side ones hang on a joint of no length, as in the CMU database's
+own files.
 """
 
 from collections.abc import Iterable
@@ -12,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from irg_core.files import write_text
-from irg_core.motion import representation, rotations
+from irg_core.motion import posing, representation, rotations
 from irg_core.motion.skeleton import FPS, INDEX, JOINTS, OFFSETS, PARENTS
+from irg_core.params import choice
 from irg_core.records.exchange import Motion
 
 CENTIMETRES = 100.0
@@ -25,20 +27,27 @@ _AIMED_AT = {joint: INDEX[name] for joint, name in ((INDEX["pelvis"], "spine1"),
 
 def write(motions: Iterable[Motion], folder: Path) -> int:
     """Write `<name>.bvh` for each motion; returns how many. A slash in a name makes a folder."""
+    exact = choice("features", representation.MODES) == representation.EXACT
     count = 0
     for motion in motions:
-        write_text(folder / f"{motion.name.replace('#', '~')}.bvh", text(representation.to_joints(motion.features)))
+        joints = representation.to_joints(motion.features)
+        turned = representation.bones_turned(motion.features, joints) if exact else None
+        write_text(folder / f"{motion.name.replace('#', '~')}.bvh", text(joints, turned=turned))
         count += 1
     return count
 
 
-def text(joints: np.ndarray, fps: float = FPS) -> str:
-    """Joints [T, 22, 3] in metres as BVH. Bones keep their mean length, so only rigid motion comes back exactly."""
+def text(joints: np.ndarray, fps: float = FPS, turned: np.ndarray | None = None) -> str:
+    """Joints [T, 22, 3] in metres as BVH. Bones keep their mean length, so only rigid motion comes back exactly.
+
+    `turned` [T, 22, 4] are the world rotations of the bones that end at the joints, where more is known of them.
+    """
     offsets = _offsets(joints)
     lines = ["HIERARCHY"]
     turns: list[np.ndarray] = []
     upright = np.broadcast_to([1.0, 0.0, 0.0, 0.0], (len(joints), 4))
-    _describe(0, offsets, _world_rotations(joints), upright, lines, turns, "")
+    aims = posing.bones_turned(joints) if turned is None else turned
+    _describe(0, offsets, aims, upright, lines, turns, "")
     angles = _euler(np.stack(turns, axis=1)).reshape(len(joints), -1)
     rows = np.concatenate([CENTIMETRES * joints[:, 0], angles], axis=1)
     frames = "\n".join(" ".join(f"{value:.6f}" for value in row) for row in rows + 0.0)
@@ -54,34 +63,14 @@ def _offsets(joints: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _world_rotations(joints: np.ndarray) -> dict[int, np.ndarray]:
-    """For each joint, the rotation [T, 4] that aims the bone which leads to it; for the pelvis, where it faces."""
-    turned = {0: _facing(joints)}
-    for child in range(1, 22):
-        parent = PARENTS[child]
-        before = turned[parent]
-        bone = rotations.normalise(joints[:, child] - joints[:, parent])
-        rest = rotations.rotate(before, np.broadcast_to(rotations.normalise(OFFSETS[child]), bone.shape))
-        turned[child] = rotations.multiply(rotations.between(rest, bone), before)
-    return turned
-
-
-def _facing(joints: np.ndarray) -> np.ndarray:
-    """The pelvis [T, 4]: its spine points up as the reference pose's does, then it is turned until its hips agree."""
-    spine = rotations.normalise(joints[:, INDEX["spine1"]] - joints[:, 0])
-    raised = rotations.between(np.broadcast_to([0.0, 1.0, 0.0], spine.shape), spine)
-    across = rotations.rotate(rotations.inverse(raised), joints[:, INDEX["left_hip"]] - joints[:, INDEX["right_hip"]])
-    return rotations.multiply(raised, rotations.about("y", np.arctan2(-across[:, 2], across[:, 0])))
-
-
 def _describe(
-    joint: int, offsets: np.ndarray, aims: dict[int, np.ndarray], around: np.ndarray,
+    joint: int, offsets: np.ndarray, aims: np.ndarray, around: np.ndarray,
     lines: list[str], turns: list[np.ndarray], indent: str,
 ) -> None:  # fmt: skip
     """Write a joint and all below it, and note the turn of each in the same order; `around`: its parent's frame."""
     children = _CHILDREN[joint]
     aimed_at = _AIMED_AT.get(joint, children[0] if children else None)
-    frame = around if aimed_at is None else aims[aimed_at]
+    frame = around if aimed_at is None else aims[:, aimed_at]
     _open(JOINTS[joint], "ROOT" if joint == 0 else "JOINT", offsets[joint], lines, indent)
     turns.append(rotations.multiply(rotations.inverse(around), frame))
     for child in children:
@@ -89,8 +78,8 @@ def _describe(
             _describe(child, offsets, aims, frame, lines, turns, indent + "  ")
             continue
         _open(f"{JOINTS[child]}_base", "JOINT", np.zeros(3), lines, indent + "  ")
-        turns.append(rotations.multiply(rotations.inverse(frame), aims[child]))
-        _describe(child, offsets, aims, aims[child], lines, turns, indent + "    ")
+        turns.append(rotations.multiply(rotations.inverse(frame), aims[:, child]))
+        _describe(child, offsets, aims, aims[:, child], lines, turns, indent + "    ")
         lines.append(f"{indent}  }}")
     if not children:
         lines += [f"{indent}  End Site", f"{indent}  {{", f"{indent}    OFFSET {_numbers(TIP)}", f"{indent}  }}"]

@@ -13,7 +13,7 @@ import yaml
 from irg_core.files import whole_file, write_text
 from irg_core.motion import representation
 from irg_core.motion.skeleton import FPS, JOINTS
-from irg_core.params import mapping
+from irg_core.params import choice, mapping
 from irg_core.records.exchange import Motion
 
 SCHEMA = pa.schema(
@@ -37,6 +37,11 @@ _MEANING = {
     "facts": "measured in the motion, as terse lines",
     "features": "[frames, 263] in HumanML3D's layout, or [frames, 251] in KIT-ML's at 12.5 a second; not normalised",
     "joints": f"[frames, 22, 3] at {FPS:g} frames a second, metres, y up: {', '.join(JOINTS)}",
+}
+_ROTATIONS = {
+    representation.COMPATIBLE: "- Rotations in `features` are the shortest ones, without twist, as in HumanML3D.",
+    representation.EXACT: "- Rotations in `features` are exact, unlike HumanML3D's: the source's own, or by inverse\n"
+    "  kinematics where it has positions only. What was trained on HumanML3D's rows misreads them.",
 }
 ROWS_PER_GROUP = 64
 
@@ -122,6 +127,7 @@ def _card(counts: Counter[tuple[str, str]], seconds: Mapping[str, float], said: 
             "## Known limits", "",
             f"- Every body is retargeted to one skeleton of 22 joints at {FPS:g} frames a second: fingers, faces and",
             "  the proportions of the performers are gone.",
+            _ROTATIONS[choice("features", representation.MODES)],
             "- Captions written from measured facts say what was measured and no more; emotion and style are not.",
             "- Splits keep the cuts, mirror images and near-duplicates of one recording together.",
             "",

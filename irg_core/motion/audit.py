@@ -23,24 +23,31 @@ ACCEPTED, REPAIRED, REJECTED = "accepted", "repaired", "rejected"
 
 FRAMES = {"missing tail": Defect("share of the frames", defects.missing_tail, defects.without_tail)}
 """What is looked for in joints of any kind, before a body is made of them."""
-BODIES = {
+TAKES = {
     # What comes later is measured on what the earlier ones have left or mended.
     "wrong size": Defect("times", defects.size, defects.in_metres),
-    "spike": Defect("m", defects.spikes, defects.without_spikes),
     "wrong joint order": Defect("times", defects.proportions),
     "stretching bones": Defect("share of the length", defects.stretch),
     "left and right": Defect("mean cosine", defects.backwardness, defects.with_sides_swapped),
     "wrong axis up": Defect("share of the frames", defects.lying_stand, defects.set_upright),
+    "wrong facing": Defect("degrees", defects.astray),
+    "floor offset": Defect("m", defects.floor_offset, defects.on_the_floor),
+}
+"""What is wrong with a whole take or not at all."""
+MOMENTS = {
+    "spike": Defect("m", defects.spikes, defects.without_spikes),
     "teleport": Defect("m/s", defects.leaps),
     "falls too fast": Defect("g", defects.fall),
     "falls too slowly": Defect("times", defects.hover),
     "steps too fast": Defect("steps/s", defects.cadence),
-    "wrong facing": Defect("degrees", defects.astray),
     "jitter": Defect("m", defects.tremble),
-    "floor offset": Defect("m", defects.floor_offset, defects.on_the_floor),
     "floor penetration": Defect("m", defects.penetration),
     "foot skate": Defect("share of the time on the floor", defects.skate),
 }
+"""What passes: of a long take it costs the piece in which it happens, and no other."""
+OF_RATE = ("falls too fast", "falls too slowly", "steps too fast")
+"""Of these one may be a mishap; found again in the same take, they speak of its frame rate."""
+BODIES = TAKES | MOMENTS
 NO_CAPTION = "no caption"
 DUPLICATE, TWIN, MIRRORED_TWIN = "duplicate", "twin", "mirrored twin"
 KINDS = (*FRAMES, *BODIES, *FAULTS, NO_CAPTION, DUPLICATE, TWIN, MIRRORED_TWIN)
@@ -143,7 +150,7 @@ def copied(kind: str, pair: Pair, other: str, clip: Clip, outcome: str, limit: f
     )
     found = _finding(clip.corpus, clip.clip_id, kind, pair.distance, "m", limit, outcome, detail)
     joints = representation.to_joints(clip.features)
-    return replace(found, before=np.round(joints, 3).astype(np.float32).reshape(len(joints), POSE))
+    return replace(found, before=np.round(joints, 3).astype(np.float32).reshape(len(joints), POSE), other=other)
 
 
 def parted(pairs: Iterable[Pair], clips: Sequence[Clip], params: AuditParams) -> Iterator[tuple[str, str]]:
@@ -187,6 +194,13 @@ def _of_twins(pair: Pair, params: AuditParams) -> tuple[str, str]:
     if pair.distance > rule.limit:
         return kind, ""
     return kind, REPAIRED if rule.rule == "repair" else ACCEPTED
+
+
+def of_the_take(corpus: str, name: str, found: Sequence[Finding], pieces: int) -> Finding:
+    """A defect that was found in several pieces of a take, as one of the take."""
+    worst = max(found, key=lambda finding: finding.amount)
+    detail = f"in {len(found)} of {pieces} pieces; {worst.name.removeprefix(name)}: {worst.detail}"
+    return replace(worst, finding_id=f"{name}|{worst.kind}", name=name, detail=detail)
 
 
 def refused(corpus: str, name: str, reason: str, detail: str) -> Finding:

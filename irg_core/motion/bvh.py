@@ -10,16 +10,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 
 from irg_core.motion import hierarchies
-from irg_core.motion.numbers import numbers
+from irg_core.motion.numbers import stream
 from irg_core.records.motion import Hierarchy
 
 _MOTION = re.compile(rb"(?:^|[\r\n])[ \t]*MOTION[ \t]*[\r\n]")
 _HEADER = re.compile(rb"\s*Frames\s*:\s*(\d+)\s+Frame\s+Time\s*:\s*(\S+)(?:\s|$)", re.IGNORECASE)
 _HEADER_BYTES = 1000
+_SKELETON_BYTES = 4 * 2**20
+"""By then the motion must have begun; the skeleton of a thousand joints takes a twentieth of it."""
 _CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
 
 
@@ -35,6 +39,12 @@ class Bvh:
 
 def parse(data: bytes) -> Bvh:
     """The skeleton and the numbers of a BVH file. Raises `ValueError` where they do not fit together."""
+    return load(BytesIO(data))
+
+
+def load(file: BinaryIO) -> Bvh:
+    """The same from a file that is open; its text is never held as a whole, half an hour of it may have 300 MB."""
+    data = file.read(_SKELETON_BYTES)
     found = _MOTION.search(data)
     if not found:
         raise ValueError("no MOTION section")
@@ -43,10 +53,14 @@ def parse(data: bytes) -> Bvh:
         raise ValueError("no 'Frames:' and 'Frame Time:' after MOTION")
     hierarchy, channels = _skeleton(data[: found.start()].decode("utf-8-sig"))
     width, frames = sum(map(len, channels)), int(header[1])
-    hierarchies.check_size(frames, len(channels))
-    values = numbers(data[found.end() + header.end() :])
-    if not width or values.size != frames * width:
-        raise ValueError(f"{values.size} numbers; {frames} frames of {width} channels are announced")
+    hierarchies.check_size(frames, max(len(channels), width // 3))
+    if not width:
+        raise ValueError("no joint has a channel")
+    file.seek(found.end() + header.end())
+    try:
+        values = stream(file, frames * width)
+    except ValueError as error:
+        raise ValueError(f"{error}; {frames} frames of {width} channels are announced") from error
     return Bvh(hierarchy, channels, values.reshape(frames, width), rate(header[2].decode("ascii", "replace")))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irg_core.motion.resampling import resample
+from irg_core.motion.resampling import bridged, resample
 from irg_core.motion.skeleton import FPS, INDEX, MIRROR, PARENTS
 
 
@@ -22,6 +22,7 @@ class Body:
     joints: np.ndarray  # [frames, 22, 3] float64
     fps: float
     texts: tuple[str, ...]
+    turned: np.ndarray | None = None  # [frames, 22, 4] world rotations of its joints, where they are known
 
     def at_our_rate(self) -> np.ndarray:
         """Joints [frames, 22, 3] at 20 frames a second."""
@@ -174,7 +175,7 @@ def with_sides_swapped(body: Body) -> Body | None:
     both = (_feet_ahead(body.joints), _knees_ahead(body.joints))
     if any(value > 0 for value in both) or any(map(_SIDES.search, body.texts)):
         return None
-    return replace(body, joints=body.joints[:, MIRROR])
+    return replace(body, joints=body.joints[:, MIRROR], turned=None)
 
 
 def _feet_ahead(joints: np.ndarray) -> float:
@@ -220,6 +221,7 @@ def set_upright(body: Body) -> Body | None:
         return None
     index, sign = axis
     up = sign * body.joints[..., index]
+    body = replace(body, turned=None)
     if index == 2:
         return replace(body, joints=np.stack([body.joints[..., 0], up, -sign * body.joints[..., 1]], axis=-1))
     if index == 0:
@@ -286,7 +288,10 @@ def spikes(body: Body) -> Measure:
 
 
 def without_spikes(body: Body) -> Body | None:
-    """Joints laid between the frames before and after a spike; None where a tenth of the frames or more have one."""
+    """Joints laid between the frames before and after a spike; None where a tenth of the frames or more have one.
+
+    Rotations of those frames are laid between as well: it is a turned bone that throws a joint away.
+    """
     marked = _spikes(body.joints, body.fps)
     if marked.any(axis=1).mean() > 0.1:
         return None
@@ -295,7 +300,8 @@ def without_spikes(body: Body) -> Body | None:
         bad = marked[:, joint]
         for axis in range(3):
             joints[bad, joint, axis] = np.interp(frames[bad], frames[~bad], joints[~bad, joint, axis])
-    return replace(body, joints=joints)
+    turned = body.turned if body.turned is None else bridged(body.turned, np.asarray(marked.any(axis=1)))
+    return replace(body, joints=joints, turned=turned)
 
 
 def _spikes(joints: np.ndarray, fps: float) -> np.ndarray:

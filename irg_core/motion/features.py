@@ -85,21 +85,30 @@ def to_joints_by_rotations(features: np.ndarray, lengths: np.ndarray, exact: boo
     `exact` says which mode the features were made in.
     """
     rows = np.asarray(features, dtype=np.float64)
+    turned = to_matrices(rows, exact)
+    body = BODIES[turned.shape[1]]
+    reference = body.pose if exact else body.directions
+    joints = np.empty(turned.shape[:3])
+    joints[:, 0] = np.stack(_path(rows)[1], axis=-1)
+    for joint, parent in enumerate(body.parents[1:], start=1):
+        bone = _product(turned[:, joint], (lengths[joint] * reference[joint])[:, None])
+        joints[:, joint] = joints[:, parent] + bone[..., 0]
+    return joints
+
+
+def to_matrices(features: np.ndarray, exact: bool) -> np.ndarray:
+    """World rotations [T, J, 3, 3] float64 of the bones that end at each joint; the first is the heading."""
+    rows = np.asarray(features, dtype=np.float64)
     count = _count(rows)
-    body = BODIES[count]
-    (w, y), root = _path(rows)
+    (w, y), _ = _path(rows)
     y = y if exact else -y
     local = np.stack(_columns(rows[:, 3 * count + 1 : 9 * count - 5].reshape(len(rows), -1, 6)), axis=-1)
     turned = np.zeros((len(rows), count, 3, 3))
     turned[:, 0, 0, 0] = turned[:, 0, 2, 2] = w * w - y * y
     turned[:, 0, 0, 2], turned[:, 0, 1, 1], turned[:, 0, 2, 0] = 2.0 * w * y, 1.0, -2.0 * w * y
-    joints = np.empty((len(rows), count, 3))
-    joints[:, 0] = np.stack(root, axis=-1)
-    for joint in range(1, count):
-        turned[:, joint] = _product(turned[:, body.turned_by[joint - 1]], local[:, joint - 1])
-        bone = _product(turned[:, joint], (lengths[joint] * body.directions[joint])[:, None])
-        joints[:, joint] = joints[:, body.parents[joint]] + bone[..., 0]
-    return joints
+    for joint, before in enumerate(BODIES[count].turned_by, start=1):
+        turned[:, joint] = _product(turned[:, before], local[:, joint - 1])
+    return turned
 
 
 def normalise(joints: np.ndarray) -> np.ndarray:
@@ -317,7 +326,7 @@ def _true(bones: Parts, turned: Parts, start: np.ndarray, body: Body) -> Parts:
     own = tuple(part[:, :-1].take(body.parents[1:], axis=0) for part in turned)
     nothing = np.zeros_like(start[0, :-1])
     own = rotations.product((start[0, :-1], nothing, start[1, :-1], nothing), own)
-    pointed = rotations.rotate(rotations.together(own), body.directions[1:, None])
+    pointed = rotations.rotate(rotations.together(own), body.pose[1:, None])
     return rotations.product(rotations.shortest(rotations.parts(pointed), bones), own)
 
 

@@ -1,19 +1,22 @@
 """The rows that a build stores: HumanML3D's 263 numbers at 20 frames a second, or KIT-ML's 251 at 12.5.
 
 Whatever reasons about motion sees our 22 joints at 20 frames a second; clips, statistics, tokenizer and evaluators hold
-rows. The width of the rows tells which they are, so that nobody but the door, where rows are made, has to be told.
+rows. The width of the rows tells which they are, so that nobody but who makes rows has to be told.
+
+Rows are made in one of two modes (see `features`), which a build chooses. Positions are read from both alike; only who
+reads rotations has to know which it is.
 
 KIT's files are kept as the field has them: millimetres, and left-handed axes, so that its rows turn right where the
 body turns left. Its body has no collars and one joint less in the spine, and its feet have a middle.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irg_core.motion import features, skeleton
-from irg_core.motion.resampling import resample
+from irg_core.motion import features, posing, rotations, skeleton
+from irg_core.motion.resampling import resample, resample_rotations
 from irg_core.motion.rotations import normalise
 from irg_core.motion.skeleton import FPS, INDEX, LENGTHS, PARENTS, Body
 
@@ -28,6 +31,8 @@ class Representation:
     fps: float
     metre: float
     """In the unit of its lengths."""
+    exact: bool = False
+    """The mode in which rows are made."""
 
     @property
     def joints(self) -> int:
@@ -67,12 +72,26 @@ class Representation:
         scale[1:others] = scale[others + rotations : -self.parts[4]] = 1.0 / self.metre
         return np.asarray(rows * scale)
 
-    def rows(self, joints: np.ndarray, fps: float) -> np.ndarray:
-        """Rows float32 of our joints [T, 22, 3] at `fps`; one less than there are frames at the representation's."""
-        joints = joints if fps == self.fps else resample(joints, fps, self.fps)
-        return features.extract(joints if self.body is skeleton.T2M else to_kit(joints))
+    def rows(self, joints: np.ndarray, fps: float, turned: np.ndarray | None = None) -> np.ndarray:
+        """Rows float32 of our joints [T, 22, 3] at `fps`; one less than there are frames at the representation's.
+
+        In exact mode with the joints' world rotations `turned` [T, 22, 4], or by inverse kinematics without them.
+        """
+        if fps != self.fps:
+            joints = resample(joints, fps, self.fps)
+            turned = None if turned is None else resample_rotations(turned, fps, self.fps)
+        if self.exact and turned is None:
+            turned = posing.joints_turned(joints)
+        if not self.exact:
+            turned = None
+        if self.body is skeleton.T2M:
+            return features.extract(joints, turned)
+        return features.extract(to_kit(joints), None if turned is None else _kit_turned(turned))
 
 
+COMPATIBLE, EXACT = "compatible", "exact"
+MODES = (COMPATIBLE, EXACT)
+"""As `features` in params.yaml."""
 T2M = Representation("t2m", skeleton.T2M, FPS, metre=1.0)
 KIT = Representation("kit", skeleton.KIT, 12.5, metre=1000.0)
 SKELETONS = {each.name: each for each in (T2M, KIT)}
@@ -84,6 +103,22 @@ def of(width: int) -> Representation:
     if width not in _WIDTHS:
         raise ValueError(f"rows of {width} numbers; {' or '.join(map(str, _WIDTHS))} are known")
     return _WIDTHS[width]
+
+
+def made(kind: Representation, mode: str) -> Representation:
+    """The representation whose rows are made in a mode of `MODES`."""
+    return replace(kind, exact=mode == EXACT)
+
+
+def bones_turned(rows: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """World rotations [T, 22, 4] of the bones that end at each of the joints [T, 22, 3] of rows made in exact mode.
+
+    What a model makes is no whole body: where its rotations miss its positions, the positions are right.
+    """
+    if rows.shape[1] != T2M.width:
+        # Collars and spine are not the same bones, so that little of KIT's rotations would be left.
+        return posing.bones_turned(joints)
+    return posing.bones_turned(joints, rotations.from_matrix(features.to_matrices(rows, exact=True)))
 
 
 def to_joints(rows: np.ndarray) -> np.ndarray:
@@ -146,6 +181,11 @@ def to_kit(joints: np.ndarray) -> np.ndarray:
     for middle, (ankle, toes) in _MIDDLES.items():
         kit[:, middle] = 0.5 * (kit[:, ankle] + kit[:, toes])
     return np.asarray(_stretched(kit, skeleton.KIT.parents, KIT_LENGTHS) * _FLIPPED)
+
+
+def _kit_turned(turned: np.ndarray) -> np.ndarray:
+    """World rotations [T, 22, 4] of our joints as those [T, 21, 4] of KIT's, in its axes."""
+    return np.asarray(turned[:, _FROM_OURS] * (1.0, 1.0, -1.0, -1.0))
 
 
 def from_kit(joints: np.ndarray) -> np.ndarray:

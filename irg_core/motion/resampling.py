@@ -32,6 +32,29 @@ def resample_rotations(quaternions: np.ndarray, fps: float, wanted: float) -> np
     return rotations.slerp(steady[before], steady[before + 1], share)
 
 
+def bridged(values: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Positions [T, J, 3] or rotations [T, J, 4] whose frames in `gaps` [T] are laid between those around them.
+
+    At the ends the nearest frame is held; one frame at least must not be a gap.
+    """
+    sound, missing = np.flatnonzero(~gaps), np.flatnonzero(gaps)
+    later = np.searchsorted(sound, missing)
+    before, after = sound[np.maximum(later - 1, 0)], sound[np.minimum(later, len(sound) - 1)]
+    share = (np.clip(missing, before, after) - before) / np.maximum(after - before, 1)
+    filled = values.copy()
+    if values.shape[-1] == 4:
+        start, end = rotations.normalise(values[before]), rotations.normalise(values[after])
+        filled[gaps] = rotations.slerp(start, end, np.broadcast_to(share[:, None], (len(missing), values.shape[1])))
+    else:
+        filled[gaps] = values[before] + share[:, None, None] * (values[after] - values[before])
+    return filled
+
+
+def frames_at(frames: int, fps: float, wanted: float) -> int:
+    """How many frames `resample` makes of so many."""
+    return len(_times(frames, fps, wanted))
+
+
 def one_sided(quaternions: np.ndarray) -> np.ndarray:
     """The same rotations [T, ..., 4], no quaternion more than a right angle from the one before."""
     turned = (quaternions[1:] * quaternions[:-1]).sum(axis=-1) < 0

@@ -13,6 +13,7 @@ import numpy as np
 
 from irg_core.motion import rotations
 from irg_core.motion.layout import TO_Y, Axes, Layout, layout, length, middle
+from irg_core.motion.posing import LEADS_TO
 from irg_core.motion.restpose import rest_frames
 from irg_core.motion.roles import CannotFit, Roles, find
 from irg_core.motion.skeleton import DIRECTIONS, INDEX, JOINTS, OFFSETS, PARENTS
@@ -83,13 +84,16 @@ class _Body:
     problems: tuple[str, ...]
 
 
-def fit(take: Take) -> Fitted:
-    """The take on our joints. Raises `CannotFit` where its joints cannot be told."""
+def fit(take: Take, with_rotations: bool = True) -> Fitted:
+    """The take on our joints, with its rotations only if they are wanted. Raises `CannotFit` where joints are unclear.
+
+    Rotations cost as much time as all the rest, and more memory.
+    """
     if take.hierarchy is None and take.conventions == Conventions():
         return Fitted(take.joints, take.rotations, ())
     body = _body(take)
     joints = body.layout.place(body.axes.positions(take.joints[body.rest :]))
-    if take.rotations is None:
+    if take.rotations is None or not with_rotations:
         return Fitted(joints, None, _notes(body))
     carriers = [body.layout.carrier(name) for name in JOINTS]
     theirs = body.axes.turns(take.rotations[body.rest :, carriers])
@@ -292,13 +296,7 @@ def _unit(tall: float, declared: float) -> tuple[float, str, tuple[str, ...]]:
 # --- rotations --------------------------------------------------------------------------------------------------------
 
 
-_LEADS_TO = np.arange(22)
-"""For each of our joints the one that its own rotation points to; where bones part, the one in the middle."""
-for _joint, _parent in reversed(list(enumerate(PARENTS))):
-    if _parent >= 0:
-        _LEADS_TO[_parent] = _joint
-_LEADS_TO[[INDEX["pelvis"], INDEX["spine3"]]] = INDEX["spine1"], INDEX["neck"]
-_ENDS = np.arange(22) == _LEADS_TO
+_ENDS = np.arange(22) == LEADS_TO
 
 
 def _from_ours(body: _Body, joints: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -333,12 +331,12 @@ def _likeness(joints: np.ndarray) -> np.ndarray:
 
 def _bones(joints: np.ndarray) -> np.ndarray:
     """The direction [T, 22, 3] in which each joint's own rotation points; an end goes on as the bone before it."""
-    ahead = joints[:, _LEADS_TO] - joints
+    ahead = joints[:, LEADS_TO] - joints
     ahead[:, _ENDS] = (joints[:, 1:] - joints.take(PARENTS[1:], axis=1))[:, np.flatnonzero(_ENDS) - 1]
     return rotations.normalise(ahead)
 
 
-_REFERENCE = DIRECTIONS[_LEADS_TO]
+_REFERENCE = DIRECTIONS[LEADS_TO]
 
 
 def _facing(joints: np.ndarray) -> np.ndarray:

@@ -119,6 +119,19 @@ def matrix(q: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+def from_matrix(turned: np.ndarray) -> np.ndarray:
+    """Unit quaternions [..., 4] of rotation matrices [..., 3, 3]."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (np.moveaxis(turned[..., row, :], -1, 0) for row in range(3))
+    # Four times the products of one component with all; that of the largest component is the safest.
+    w, x, y, z = 1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz
+    products = np.stack([
+        together((w, zy - yz, xz - zx, yx - xy)), together((zy - yz, x, yx + xy, xz + zx)),
+        together((xz - zx, yx + xy, y, zy + yz)), together((yx - xy, xz + zx, zy + yz, z)),
+    ])  # fmt: skip
+    largest = np.argmax(np.stack([w, x, y, z]), axis=0)
+    return normalise(np.take_along_axis(products, largest[None, ..., None], axis=0)[0])
+
+
 def six_numbers(q: np.ndarray) -> np.ndarray:
     """The continuous 6-D form [..., 6]: the first two columns of the matrix, one after the other (Zhou et al. 2019)."""
     return together(columns(parts(q)))

@@ -53,6 +53,7 @@ class Body:
     parents: tuple[int, ...]
     turned_by: tuple[int, ...]  # from joint 1 on: the joint whose bone a bone's rotation is relative to, 0 the root
     directions: np.ndarray  # [joints, 3] of each joint from its parent in the reference pose
+    pose: np.ndarray  # the same for the exact mode, which takes no direction over that the body itself contradicts
     hips: tuple[int, int]  # right, left
     shoulders: tuple[int, int]
     feet: tuple[int, int, int, int]  # in the order of contacts: left ankle, left foot, right ankle, right foot
@@ -60,8 +61,8 @@ class Body:
 
 
 def _body(
-    chains: Sequence[Sequence[int]], directions: np.ndarray, hips: tuple[int, int], shoulders: tuple[int, int],
-    feet: tuple[int, int, int, int], still: float,
+    chains: Sequence[Sequence[int]], directions: np.ndarray, pose: np.ndarray, hips: tuple[int, int],
+    shoulders: tuple[int, int], feet: tuple[int, int, int, int], still: float,
 ) -> Body:  # fmt: skip
     parents = [-1] * len(directions)
     turned_by = [0] * len(directions)
@@ -70,26 +71,31 @@ def _body(
             parents[child] = parent
             # A chain starts afresh from the root's rotation, also where it leaves the spine.
             turned_by[child] = parent if place else 0
-    return Body(tuple(parents), tuple(turned_by[1:]), directions, hips, shoulders, feet, still)
+    return Body(tuple(parents), tuple(turned_by[1:]), directions, pose, hips, shoulders, feet, still)
 
 
-T2M = _body(CHAINS, DIRECTIONS, (2, 1), (17, 16), (7, 10, 8, 11), still=0.002)
+T2M = _body(CHAINS, DIRECTIONS, DIRECTIONS, (2, 1), (17, 16), (7, 10, 8, 11), still=0.002)
 """Ours; `still` is in square metres."""
 
 KIT_CHAINS = ([0, 11, 12, 13, 14, 15], [0, 16, 17, 18, 19, 20], [0, 1, 2, 3, 4], [3, 5, 6, 7], [3, 8, 9, 10])
 # fmt: off
-KIT = _body(KIT_CHAINS, np.array([
+_KIT_DIRECTIONS = np.array([
     [0, 0, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0], [0, -1, 0], [0, -1, 0], [-1, 0, 0], [0, -1, 0],
     [0, -1, 0], [1, 0, 0], [0, -1, 0], [0, -1, 0], [0, 0, 1], [0, 0, 1], [-1, 0, 0], [0, -1, 0], [0, -1, 0], [0, 0, 1],
     [0, 0, 1],
-], dtype=np.float64), (11, 16), (5, 8), (19, 20, 14, 15), still=0.05)
+], dtype=np.float64)
 # fmt: on
+_KIT_POSE = _KIT_DIRECTIONS.copy()
+_KIT_POSE[[5, 8, 11, 16]] *= -1.0
+_KIT_POSE[4] = DIRECTIONS[INDEX["head"]]
+KIT = _body(KIT_CHAINS, _KIT_DIRECTIONS, _KIT_POSE, (11, 16), (5, 8), (19, 20, 14, 15), still=0.05)
 """KIT-ML's 21 joints at 12.5 frames a second, in millimetres, so `still` is in square millimetres.
 
 Its axes are left-handed: what the source calls left (5-7, 11-15) lies at -x when the body faces +z. The field's
 converter takes that for the right side, which finds the same front; `hips` and `shoulders` follow it. The reference
-directions of hips and shoulders point the other way all the same, which twists their rotations, and is kept. Contacts
-are those of the last two joints of each leg.
+directions of hips and shoulders point the other way all the same, which twists their rotations; the compatible mode
+keeps that, the exact one does not, and there the head looks ahead as ours does. Contacts are those of the last two
+joints of each leg.
 """
 
 

@@ -23,6 +23,8 @@ TURN = 0.06
 """Metres by which a distance must go back for its extreme to count as a landmark."""
 CELL = 0.16
 """Metres; poses are compared if hands and feet lie in the same cells. Copies differ by less than a centimetre."""
+GRIDS = 2
+"""How many grids of cells a pose is laid into, each shifted against the others."""
 NEAR = 0.012
 """Metres by which each projection of two poses may differ."""
 NEIGHBOURS = 8
@@ -38,8 +40,9 @@ SLOWEST = 4.0
 """A copy may run at up to four times, or at a fourth, of the original's rate."""
 OVERLAP = 30.0
 """Frames that two clips must share."""
-STILL = 0.05
-"""Metres of spread of the hands and feet below which nothing moves; statues are no twins."""
+STILL = 0.025
+"""Metres of spread of the hands and feet below which nothing moves; statues are no twins. People who stand sway by up
+to 0.022, who turn on the spot by 0.027 and more."""
 HOPELESS = 3.0
 """Times the limit, beyond which no finer laying over makes a pair of two clips."""
 HALF = 0.5
@@ -75,7 +78,7 @@ class Signature:
 
 
 class Gallery:
-    """The signatures of many clips: landmarks in memory, at a kilobyte each, and poses in a file that goes with it."""
+    """The signatures of many clips: landmarks in memory, two kilobytes each, and poses in a file that goes with it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,16 +126,23 @@ def signature(features: np.ndarray) -> Signature:
         moments += [(5 + 2 * number + is_top, _between(signal, frame)) for frame, is_top in _turns(signal)]
     kinds = np.array([kind for kind, _ in moments])
     times = np.array([time for _, time in moments])
-    here = _at(poses, times)
+    return Signature(_landmarks(_at(poses, times), kinds, times), poses.astype(np.float32))
+
+
+def _landmarks(here: np.ndarray, kinds: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Poses [n, 9, 3] of some kinds at some times as landmarks [n * GRIDS]."""
     there = mirror(here)
-    keys, twins = _hashes(here, kinds), _hashes(there, kinds)
-    landmarks = np.zeros(len(moments), dtype=LANDMARK)
-    # Of pose and mirror image, the one whose key is smaller speaks for both.
-    landmarks["is_mirrored"] = twins < keys
-    landmarks["key"] = np.minimum(keys, twins)
-    landmarks["near"] = np.where((twins < keys)[:, None], _projections(there), _projections(here))
-    landmarks["time"] = times
-    return Signature(landmarks, poses.astype(np.float32))
+    landmarks = np.zeros((GRIDS, len(here)), dtype=LANDMARK)
+    for grid, row in enumerate(landmarks):
+        # Two poses that a border of one grid parts lie well inside of a cell of the next.
+        shift = grid * CELL / GRIDS
+        keys, twins = _hashes(here + shift, GRIDS * kinds + grid), _hashes(there + shift, GRIDS * kinds + grid)
+        # Of pose and mirror image, the one whose key is smaller speaks for both.
+        row["is_mirrored"] = twins < keys
+        row["key"] = np.minimum(keys, twins)
+        row["near"] = np.where((twins < keys)[:, None], _projections(there), _projections(here))
+        row["time"] = times
+    return landmarks.ravel()
 
 
 def poses_of(features: np.ndarray) -> np.ndarray:
@@ -302,7 +312,11 @@ def _voted(
 ) -> list[_Candidate]:
     """Pairs for which enough landmarks speak, in the order of their clips."""
     order = np.lexsort((there, here, mirrored, second, first))
-    first, second, mirrored, here, there = (each[order] for each in (first, second, mirrored, here, there))
+    votes = [each[order] for each in (first, second, mirrored, here, there)]
+    # What has met in several grids speaks once.
+    new = np.ones(len(first), dtype=bool)
+    new[1:] = np.any([each[1:] != each[:-1] for each in votes], axis=0)
+    first, second, mirrored, here, there = (each[new] for each in votes)
     changes = (np.diff(first) != 0) | (np.diff(second) != 0) | np.diff(mirrored)
     edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(first)]])
     found = []

@@ -42,6 +42,8 @@ def numeric(array: np.ndarray) -> np.ndarray:
     """An array of numbers as float64. Raises `ValueError` where it holds something else."""
     if array.dtype.kind not in "fiu":
         raise ValueError(f"an array of {array.dtype}, where numbers belong")
+    if 8 * array.size > MOST_BYTES:
+        raise ValueError(f"an array of {array.size} numbers; at most {MOST_BYTES // 8} are read")
     return array.astype(np.float64)
 
 

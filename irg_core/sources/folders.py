@@ -24,6 +24,8 @@ NOT_FINITE = "numbers that are not finite"
 NO_RATE = "no frame rate"
 NO_MOTION = "fewer than two frames"
 TOO_FAR = "joints farther away than any place"
+LOST = 0.01
+"""Share of frames without numbers beyond which nothing is worth saving; around fewer the door cuts a long take."""
 FARTHEST = 1e9
 """In any unit: even in millimetres this is beyond the horizon, and its squares are still numbers."""
 
@@ -61,11 +63,12 @@ def take(found: Found, motion: Callable[[Found], Take], captions: Captions, entr
     if not (math.isfinite(fps) and fps > 0):
         return rejection(found.relative, NO_RATE, f"{fps} frames a second; give the corpus's entry an 'fps'")
     broken = ~np.isfinite(bare.joints).all(axis=(1, 2))
-    if broken.any():
+    if broken.mean() > LOST:
         return rejection(
             found.relative, NOT_FINITE, f"{int(broken.sum())} of {len(broken)} frames, first {int(broken.argmax())}"
         )
-    if (farthest := max(bare.joints.max(), -bare.joints.min())) > FARTHEST:
+    sound = bare.joints[~broken] if broken.any() else bare.joints
+    if (farthest := max(sound.max(), -sound.min())) > FARTHEST:
         return rejection(found.relative, TOO_FAR, f"{farthest:.3g} units from the origin")
     named = replace(
         bare, name=bare.name or found.name, fps=fps, captions=said or bare.captions, conventions=entry.conventions

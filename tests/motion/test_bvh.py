@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from irg_core.motion import bvh
+from irg_core.motion import bvh, numbers
 from tests import motion_files
 from tests.checkouts import ROOT
 
@@ -139,3 +139,26 @@ def test_real_files_of_four_families_keep_their_bones(name: str) -> None:
         atol=1e-9,
     )  # fmt: skip
     np.testing.assert_allclose(np.linalg.norm(turned, axis=-1), 1.0, atol=1e-12)
+
+
+def test_a_long_file_is_read_in_portions_and_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = motion_files.bvh(frames=400).encode()
+    whole = bvh.parse(text)
+    for portion in (997, 4096, len(text)):
+        monkeypatch.setattr(numbers, "PORTION", portion)
+        for ending in (b"", b"\n", b"\n\n \n"):
+            np.testing.assert_array_equal(bvh.parse(text.rstrip() + ending).values, whole.values)
+
+
+def test_nothing_is_set_aside_for_numbers_that_cannot_be_there() -> None:
+    text = motion_files.bvh().replace("Frames: 24", "Frames: 1999999")
+    with pytest.raises(ValueError, match="360 numbers in place of 29999985; 1999999 frames of 15 channels"):
+        bvh.parse(text.encode())
+    with pytest.raises(ValueError, match="at most 2000000 such frames are read"):
+        bvh.parse(motion_files.bvh().replace("Frames: 24", "Frames: 2000001").encode())
+
+
+def test_a_word_without_an_end_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers, "PORTION", 2000)
+    with pytest.raises(ValueError, match="stands where a number should"):
+        bvh.parse((motion_files.bvh() + "7" * 9000).encode())

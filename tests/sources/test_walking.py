@@ -53,3 +53,15 @@ def test_names_keep_letters_digits_and_a_few_signs(relative: str, name: str) -> 
 
 def test_long_texts_are_cut() -> None:
     assert shown("x" * 1000) == "x" * 199 + "…"
+
+
+def test_a_file_may_be_as_long_as_half_an_hour_of_its_kind_needs(tmp_path: Path) -> None:
+    for name, size in (("a.bvh", 512 * 2**20), ("b.bvh", 512 * 2**20 + 1), ("c.amc", 64 * 2**20 + 1)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    first, second, third = walk(tmp_path, (".bvh", ".amc"))
+    assert isinstance(first, Found)
+    for refused in (second, third):
+        assert isinstance(refused, Rejection)
+        assert refused.reason == "file too large"
+        assert "cut it into shorter takes" in refused.detail
