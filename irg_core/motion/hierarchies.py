@@ -8,8 +8,8 @@ from irg_core.records.motion import Hierarchy
 
 MOST_JOINTS = 1000
 """More is no body; the largest rigs in use have a few hundred, face and fingers included."""
-MOST = 6_000_000
-"""Joints times frames that a take may have: a quarter of an hour of 50 joints at 120 a second, half a gigabyte."""
+MOST = 10_000_000
+"""Joints times frames that a take may have: half an hour of 45 joints at 120 a second, half a gigabyte."""
 _FRAMES = 1024
 """Frames that are posed together: few enough for the processor's cache, many enough to forget the loop over joints."""
 
