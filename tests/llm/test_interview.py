@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from irg_core.errors import EndpointError, FactoryError, TableError
-from irg_core.llm import chat
-from irg_core.llm.chat import Busy, ChatRequest, Refused, Repair, fingerprint
-from irg_core.llm.interview import MOST_BATCHES, Answers, in_batches, interview
+from irg_core.llm import interview as interviews
+from irg_core.llm import line
+from irg_core.llm.chat import Busy, ChatRequest, Refused, Repair, Reply, fingerprint
+from irg_core.llm.interview import CHUNK, MOST_BATCHES, SMALLEST_BATCH, Inquiry, Interview, Written, in_batches
+from irg_core.llm.limits import NO_LIMITS
 from irg_core.llm.transcripts import Ledger
 from irg_core.records.annotation import Rejection, Transcript
 from irg_core.tables import commit
+from tests.llm.interviewing import Answers, interview
 
 NO_TABLE = Path("no/such/table.parquet")
 
@@ -25,7 +28,7 @@ NO_TABLE = Path("no/such/table.parquet")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow one another at once."""
-    monkeypatch.setattr(chat, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(line, "FIRST_BACKOFF", 0.001)
 
 
 def request(key: str, *repairs: Repair) -> ChatRequest:
@@ -36,24 +39,27 @@ class Scripted:
     """Answers from a list of replies, one an attempt, and remembers what it was asked."""
 
     identity = "scripted"
+    limits = NO_LIMITS
     reads_payload = True
     tries = 3
 
     def __init__(self, *replies: str) -> None:
+        self.notes: dict[str, str] = {}
+        self.sampling: dict[str, Any] = {}
         self.replies = replies
         self.asked: list[str] = []
         self.requests: list[ChatRequest] = []
         self.under_way = self.most_under_way = 0
         self.is_closed = False
 
-    async def complete(self, request: ChatRequest) -> str:
+    async def complete(self, request: ChatRequest) -> Reply:
         self.asked.append(request.key)
         self.requests.append(request)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(0)
         self.under_way -= 1
-        return self.replies[min(request.attempt, len(self.replies) - 1)].format(key=request.key)
+        return Reply(self.replies[min(request.attempt, len(self.replies) - 1)].format(key=request.key), 0, 0)
 
     async def close(self) -> None:
         self.is_closed = True
@@ -73,7 +79,7 @@ def read_json(request: ChatRequest, text: str) -> str | Rejection:
 def ask(
     provider: Scripted, keys: Iterable[str], ledger: Ledger, concurrency: int = 3,
     read: Callable[[ChatRequest, str], str | Rejection] = as_it_is, attempts: int = 1, **how: Any,
-) -> Answers[str]:  # fmt: skip
+) -> Answers:  # fmt: skip
     return interview(provider, [request(key) for key in keys], read, ledger, concurrency, attempts, **how)
 
 
@@ -176,7 +182,7 @@ def test_a_reply_that_stays_unreadable_is_a_rejection_that_quotes_it(tmp_path: P
 
 def test_a_providers_own_error_reaches_the_stage(tmp_path: Path) -> None:
     class Broken(Scripted):
-        async def complete(self, request: ChatRequest) -> str:
+        async def complete(self, request: ChatRequest) -> Reply:
             raise FactoryError("no key in the environment")
 
     with pytest.raises(FactoryError, match="no key"):
@@ -190,7 +196,7 @@ class Failing(Scripted):
         super().__init__(*replies)
         self.at, self.error = at, error
 
-    async def complete(self, request: ChatRequest) -> str:
+    async def complete(self, request: ChatRequest) -> Reply:
         if request.key == self.at:
             await asyncio.sleep(0.01)
             raise self.error
@@ -238,8 +244,7 @@ def test_a_watcher_sees_every_row_once_in_hundreds_of_batches(tmp_path: Path) ->
 
 @pytest.mark.parametrize("rows", [0, 1, 16, 17, 8000, 8001, 100_000])
 def test_batches_hold_all_rows_in_order(rows: int) -> None:
-    one = request("a")
-    batches = in_batches([one] * rows)
+    batches = in_batches(rows)
     assert sum(map(len, batches)) == rows
     assert len(batches) <= MOST_BATCHES
 
@@ -249,7 +254,7 @@ def test_one_stream_drains_all_batches_whoever_looks_at_them(tmp_path: Path) -> 
     all_asked = threading.Event()
 
     class Counting(Scripted):
-        async def complete(self, request: ChatRequest) -> str:
+        async def complete(self, request: ChatRequest) -> Reply:
             reply = await super().complete(request)
             if len(self.asked) == 64:
                 all_asked.set()
@@ -264,6 +269,50 @@ def test_one_stream_drains_all_batches_whoever_looks_at_them(tmp_path: Path) -> 
     assert len(got.records) == 64
 
 
+def test_questions_are_written_when_it_is_their_turn_and_rows_are_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, between the last one written and the first one not handed on are only so many."""
+    monkeypatch.setattr(interviews, "AHEAD", 64)
+    written = handed_on = furthest = 0
+
+    def write() -> Iterator[ChatRequest]:
+        nonlocal written, furthest
+        for number in range(1000):
+            written += 1
+            furthest = max(furthest, written - handed_on)
+            yield request(f"{number:04d}")
+
+    with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+        inquiry: Inquiry[str | Rejection] = Inquiry(Scripted("{key}"), "m", Written(1000, write), as_it_is, 1)
+        for number, row in enumerate(Interview(inquiry, ledger, 8)):
+            assert row == f"{number:04d}"
+            handed_on += 1
+    assert (written, handed_on) == (1000, 1000)
+    assert furthest <= 64 + 2 * SMALLEST_BATCH + CHUNK
+
+
+@pytest.mark.parametrize("asked", [0, 1, 15, 16, 17, 40, 100])
+def test_not_of_every_row_a_question_must_come(tmp_path: Path, asked: int) -> None:
+    with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+        questions = Written(100, lambda: (request(str(number)) for number in range(asked)))
+        inquiry: Inquiry[str | Rejection] = Inquiry(Scripted("{key}"), "m", questions, as_it_is, 1)
+        rows = list(Interview(inquiry, ledger, 8))
+    assert rows == [str(number) for number in range(asked)]
+
+
+def test_a_question_that_cannot_be_written_stops_the_stage_and_what_came_is_kept(tmp_path: Path) -> None:
+    def write() -> Iterator[ChatRequest]:
+        for number in range(2 * CHUNK):
+            yield request(str(number))
+        raise TableError("the pairs are gone")
+
+    with pytest.raises(TableError, match="the pairs are gone"), closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+        inquiry: Inquiry[str | Rejection] = Inquiry(Scripted("{key}"), "m", Written(99, write), as_it_is, 1)
+        list(Interview(inquiry, ledger, 4))
+    assert len((tmp_path / "log").read_text().splitlines()) >= CHUNK
+
+
 class Flaky(Scripted):
     """Busy a number of times for each key, then well."""
 
@@ -271,7 +320,7 @@ class Flaky(Scripted):
         super().__init__("{key}")
         self.times, self.only, self.busy = times, only, busy
 
-    async def complete(self, request: ChatRequest) -> str:
+    async def complete(self, request: ChatRequest) -> Reply:
         reply = await super().complete(request)
         if self.asked.count(request.key) <= self.times and (not self.only or request.key in self.only):
             raise Busy("it fails", **self.busy)
@@ -325,43 +374,43 @@ def test_an_endpoint_that_falls_silent_stops_the_stage_and_what_came_is_kept(tmp
 
 
 def test_before_anybody_answered_patience_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "FIRST_CONTACT", 0.0)
+    monkeypatch.setattr(line, "FIRST_CONTACT", 0.0)
     provider = Flaky(times=2)
     with pytest.raises(EndpointError, match="tried once"), closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
         ask(provider, "a", ledger)
 
 
 def test_a_limit_is_no_fault_while_others_are_served(tmp_path: Path) -> None:
-    """One is served at a time, all others are turned away: far more often than their tries."""
+    """One is served at a time, all others are turned away, more often than their tries: which is once here."""
 
     class OneAtATime(Scripted):
-        tries = 2
+        tries = 1
 
-        async def complete(self, request: ChatRequest) -> str:
+        async def complete(self, request: ChatRequest) -> Reply:
             if self.under_way:
                 raise Busy("too many", is_limit=True)
             self.under_way += 1
             await asyncio.sleep(0.02 if self.asked else 0)
             self.under_way -= 1
             self.asked.append(request.key)
-            return request.key
+            return Reply(request.key, 0, 0)
 
     with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
         got = ask(OneAtATime(), "abcdefghijklmnop", ledger, concurrency=16)
     assert got.records == list("abcdefghijklmnop")
-    assert got.progress["retries"] > 32
+    assert 0 < got.progress["retries"] < 100
 
 
 def test_when_one_is_told_to_wait_all_wait(tmp_path: Path) -> None:
     times: list[float] = []
 
     class Resting(Scripted):
-        async def complete(self, request: ChatRequest) -> str:
+        async def complete(self, request: ChatRequest) -> Reply:
             times.append(asyncio.get_running_loop().time())
             if len(times) == 1:
                 raise Busy("too many", rest=0.3, is_limit=True)
             await asyncio.sleep(0.01)
-            return request.key
+            return Reply(request.key, 0, 0)
 
     with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
         ask(Resting(), "abcdef", ledger, concurrency=2)
@@ -382,7 +431,7 @@ class Refusing(Scripted):
         super().__init__("{key}")
         self.keys = keys
 
-    async def complete(self, request: ChatRequest) -> str:
+    async def complete(self, request: ChatRequest) -> Reply:
         reply = await super().complete(request)
         if request.key in self.keys:
             raise Refused("endpoint refused the request", "400 too long")
@@ -407,8 +456,11 @@ def test_when_every_request_is_refused_the_set_up_is_at_fault(tmp_path: Path, ro
     assert len(provider.asked) < 150
 
 
-def test_a_refused_row_does_not_stop_a_stage_whose_other_rows_are_known(tmp_path: Path) -> None:
+def test_refused_rows_do_not_stop_a_stage_whose_other_rows_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "MOST_REFUSED", 2)
     for _ in range(2):
         with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
-            got = ask(Refusing("a"), "ab", ledger)
-    assert (got.records, len(got.rejections)) == (["b"], 1)
+            got = ask(Refusing("cdef"), "abcdef", ledger, concurrency=1)
+    assert (got.records, len(got.rejections)) == (["a", "b"], 4)

@@ -12,6 +12,7 @@ from flows.local_llm import MODEL, served
 from irg_core.annotate.asking import read_reply
 from irg_core.annotate.assess import Judged
 from irg_core.llm.chat import ChatRequest
+from irg_core.llm.limits import Limits
 from irg_core.llm.openai import Provider, Settings
 
 pytestmark = [
@@ -36,7 +37,10 @@ def test_an_endpoint_says_which_model_it_serves(url: str) -> None:
 
 def test_its_replies_have_the_shape_that_was_asked_for(url: str) -> None:
     sampling = {"temperature": 0.7, "max_tokens": 200}
-    settings = Settings(url, "", sampling, seeded=True, structure="json_schema", timeout=240.0, tries=1)
+    settings = Settings(
+        url, "", sampling, seeded=True, structure="json_schema", timeout=240.0, seconds_per_token=0.0,
+        limits=Limits(0, 0), tries=1, mode="online",
+    )  # fmt: skip
     asked = ChatRequest(
         "c/0", "assess", "You judge motions.", "The goal: a person kicks. The motion: a person walks.",
         Judged.model_json_schema(), {}, seed=17, repairs=(),
@@ -45,7 +49,7 @@ def test_its_replies_have_the_shape_that_was_asked_for(url: str) -> None:
     async def ask() -> str:
         provider = Provider(MODEL, settings)
         try:
-            return await provider.complete(asked)
+            return (await provider.complete(asked)).text
         finally:
             await provider.close()
 

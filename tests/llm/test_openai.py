@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 
 from irg_core.annotate.analyse import Analysed
-from irg_core.annotate.asking import question
+from irg_core.annotate.asking import read_reply
 from irg_core.errors import EndpointError, FactoryError, ParamsError
-from irg_core.llm import chat
+from irg_core.llm import line
 from irg_core.llm.chat import Busy, ChatRequest, Refused, Repair
-from irg_core.llm.interview import Answers, interview
+from irg_core.llm.limits import NO_LIMITS
 from irg_core.llm.openai import Provider, Settings
 from irg_core.llm.transcripts import Ledger
+from irg_core.records.annotation import Rejection
 from tests.llm.endpoint import Endpoint, Response, Script, endpoint, failed, said
+from tests.llm.interviewing import Answers, interview
 
 KEY = "sk-canary-5a1d0e"
 VARIABLE = "IRG_TEST_KEY"
@@ -27,19 +29,25 @@ VARIABLE = "IRG_TEST_KEY"
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, KEY)
-    monkeypatch.setattr(chat, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(line, "FIRST_BACKOFF", 0.001)
 
 
 def settings(url: str, **changed: Any) -> Settings:
     usual: dict[str, Any] = {
         "base_url": url, "key_variable": VARIABLE, "sampling": {"temperature": 0.5, "max_tokens": 9}, "seeded": True,
-        "structure": "json_schema", "timeout": 5.0, "tries": 3,
+        "structure": "json_schema", "timeout": 5.0, "seconds_per_token": 0.0, "limits": NO_LIMITS, "mode": "online",
+        "tries": 3,
     }  # fmt: skip
     return Settings(**{**usual, **changed})
 
 
-def request() -> ChatRequest:
-    return question("analyse", "c/0", 7, {"goal": "jump"}, {"goal": "jump", "asked": "- jump"}, Analysed)
+def request(number: int = 0) -> ChatRequest:
+    system, goal, shape = (
+        "You say what a goal asks for.",
+        f"a person jumps {number} times.",
+        Analysed.model_json_schema(),
+    )
+    return ChatRequest(f"c/{number}", "analyse", system, goal, shape, {}, seed=number, repairs=())
 
 
 def complete(script: Script, **changed: Any) -> tuple[str, Endpoint]:
@@ -50,7 +58,7 @@ def complete(script: Script, **changed: Any) -> tuple[str, Endpoint]:
 def one(provider: Provider, asked: ChatRequest | None = None) -> str:
     async def once() -> str:
         try:
-            return await provider.complete(asked or request())
+            return (await provider.complete(asked or request())).text
         finally:
             await provider.close()
 
@@ -156,7 +164,7 @@ PAGE = Response(b"<html><body>Welcome</body></html>", headers={"Content-Type": "
         (Response(b'{"choices": [{"message": {"content": [1]}}]}'), Busy, "something other than a chat completion"),
         (Response(b"\xff\xfe\x00"), Busy, "something other than a chat completion"),
         (Response(b'{"choices": [', is_cut=True), Busy, "cannot be reached"),
-        (Response(b"", 302, {"Location": "/elsewhere"}), Busy, "fails"),
+        (Response(b"", 302, {"Location": "/elsewhere"}), Busy, "sends us elsewhere: 302; set llm.openai.base_url"),
     ],
 )
 def test_every_fault_is_worth_another_try_or_costs_the_row_or_stops_the_stage(
@@ -231,21 +239,17 @@ def test_a_secret_in_the_address_is_refused_and_not_repeated(url: str) -> None:
 # ---- a whole interview over the wire ---------------------------------------------------------------------------------
 
 
-def interviewed(served: Endpoint, folder: Path, rows: int = 8, **changed: Any) -> Answers[Any]:
-    from irg_core.annotate import analyse
-    from irg_core.annotate.analyse import AnalyseParams
-    from irg_core.records.annotation import Caption
-
-    captions = [Caption(f"c/{n}", "c", n, f"a person jumps {n} times.", "", "source") for n in range(rows)]
-    params = AnalyseParams(provider="openai", model="m", seed=7, attempts=2)
-    asked = analyse.questions(captions, analyse.asked(captions), params)
+def interviewed(served: Endpoint, folder: Path, rows: int = 8, **changed: Any) -> Answers:
     ledger = Ledger(folder / "log", folder / "no table")
+    provider = Provider("m", settings(served.url, **changed))
     try:
-        return interview(
-            Provider("m", settings(served.url, **changed)), asked, analyse.read, ledger, 4, params.attempts
-        )
+        return interview(provider, [request(number) for number in range(rows)], read, ledger, 4, attempts=2)
     finally:
         ledger.close()
+
+
+def read(asked: ChatRequest, text: str) -> Analysed | Rejection:
+    return read_reply(Analysed, asked, text)
 
 
 GOOD = '{"analysis": "1. jump.", "paraphrases": ["a", "b", "c"], "detailed": "d"}'
@@ -312,7 +316,8 @@ def test_a_set_up_that_cannot_work_ends_in_one_sentence_without_the_key(
     response: Response,
     words: str,
 ) -> None:
-    monkeypatch.setattr(chat, "FIRST_CONTACT", 0.5)
+    monkeypatch.setattr(line, "FIRST_CONTACT", 0.5)
+    monkeypatch.setattr(line, "LONGEST_SILENCE", 0.1)
     served = down(response)
     with pytest.raises(FactoryError, match=words) as caught:
         interviewed(served, tmp_path, timeout=0.5)
@@ -325,4 +330,4 @@ def test_a_reply_that_echoes_the_key_is_kept_without_it(tmp_path: Path) -> None:
     with endpoint(lambda _: said(GOOD.replace("jump", KEY))) as served:
         got = interviewed(served, tmp_path, rows=1)
     assert KEY not in str(got) + (tmp_path / "log").read_text()
-    assert "[key]" in got.records[0][1].analysis
+    assert "[key]" in got.records[0].analysis
