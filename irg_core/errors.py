@@ -8,6 +8,9 @@ Each message names the thing, the place and the way out. Data that is merely bad
 class FactoryError(Exception):
     """A wrong set-up or a broken promise between stages; the command line prints it without a traceback."""
 
+    status = 2
+    """Of the process that ends with it."""
+
 
 class ParamsError(FactoryError):
     """A parameter is missing, unknown or out of its range."""
@@ -23,6 +26,16 @@ class SourceError(FactoryError):
 
 class EndpointError(FactoryError):
     """Who should answer questions cannot be reached, or does not serve us; replies that came before are kept."""
+
+
+class BudgetSpent(FactoryError):
+    """What may be spent is spent; every reply so far is kept, and a run with a larger budget goes on from there."""
+
+    status = 3
+
+
+class LedgerError(FactoryError):
+    """Replies cannot be kept, so none is asked for; a full disk, most likely."""
 
 
 class TableError(FactoryError):

@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,3 +174,82 @@ def test_a_scan_reads_row_by_row_what_read_reads_at_once(tmp_path: Path) -> None
     assert next(scanned).clip_id == "c/000"
     for row, back in zip(rows[1:], scanned, strict=True):
         assert np.array_equal(row.features, back.features)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Of a caption, what this test looks at."""
+
+    caption_id: str
+    text: str
+
+
+def captions(count: int) -> list[Caption]:
+    return [Caption(f"c/{n:04d}/0", f"c/{n:04d}", 0, f"text {n}", "", "source") for n in range(count)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_each_row_is_found_by_its_key_and_no_other(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LIGHT_ROWS_PER_GROUP", size)
+    path, rows = tmp_path / "captions.parquet", captions(200)
+    tables.commit(path, rows, Caption)
+    with tables.Keyed(path, Said) as keyed:
+        for row in (*rows, *reversed(rows)):
+            assert keyed.find(row.caption_id) == Said(row.caption_id, row.text)
+        for row in rows[::17]:
+            assert tables.find(path, Caption, row.caption_id) == row
+        some = {row.caption_id: Said(row.caption_id, row.text) for row in rows[::9]}
+        assert tables.find_all(path, Said, [*some, "c/0004/1"]) == some
+        left = tables.find_rows(path, [*some, ""], without=["clip_id", "index", "template", "source", "origin"])
+        assert {key: Said(**row) for key, row in left.items()} == some
+        for key in ("", "c/0000/", "c/0004/1", "c/0199/00", "z"):
+            assert tables.find(path, Caption, key) is None
+            assert keyed.find(key) is None
+
+
+def test_rows_are_found_by_the_start_of_their_keys_across_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LIGHT_ROWS_PER_GROUP", 3)
+    path, rows = tmp_path / "captions.parquet", captions(200)
+    tables.commit(path, rows, Caption)
+    with tables.Keyed(path, Caption) as keyed:
+        for prefix in ("c/01", "c/0004", "", "b", "d"):
+            assert list(keyed.starting(prefix)) == [row for row in rows if row.caption_id.startswith(prefix)]
+
+
+def test_a_look_up_reads_one_group_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LIGHT_ROWS_PER_GROUP", 10)
+    path = tmp_path / "captions.parquet"
+    tables.commit(path, captions(500), Caption)
+    asked = set[int]()
+    read_row_group = pq.ParquetFile.read_row_group
+
+    def watched(file: pq.ParquetFile, number: int, **options: object) -> object:
+        asked.add(number)
+        return read_row_group(file, number, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
+    assert tables.find(path, Caption, "c/0123/0")
+    assert asked == {12}
+
+
+def test_neighbours_of_a_missing_key_and_an_empty_table(tmp_path: Path) -> None:
+    path = tmp_path / "captions.parquet"
+    tables.commit(path, [], Caption)
+    assert tables.find(path, Caption, "c/0000/0") is None
+    assert tables.keys_near(path, "c/0000/0", 2) == []
+    tables.commit(path, captions(20), Caption)
+    assert tables.keys_near(path, "zz", 1) == ["c/0019/0"]
+    assert tables.keys_near(path, "c/0003/1", 2) == ["c/0002/0", "c/0003/0", "c/0004/0", "c/0005/0"]
+
+
+def test_columns_are_those_that_the_record_names(tmp_path: Path) -> None:
+    path = tmp_path / "captions.parquet"
+    tables.commit(path, captions(3), Caption)
+    assert tables.columns(path, Said).to_pydict() == {
+        "caption_id": ["c/0000/0", "c/0001/0", "c/0002/0"],
+        "text": ["text 0", "text 1", "text 2"],
+    }
+    with pytest.raises(TableError, match="has no column key, stage"):
+        tables.columns(path, Rejection)

@@ -1,12 +1,12 @@
 """analyse: what a goal asks for, said three ways: a checklist, paraphrases, and a detailed prompt."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
 
-from irg_core.annotate import claims
-from irg_core.annotate.asking import Reply, bullets, plain, question, read_reply
+from irg_core.annotate import claims, verify
+from irg_core.annotate.asking import Reply, Subject, bullets, plain, question, quoted, read_reply
 from irg_core.llm.chat import ChatRequest
 from irg_core.motion import lines
 from irg_core.records.annotation import Analysis, Caption, Rejection
@@ -33,40 +33,32 @@ class Analysed(Reply):
     detailed: str
 
 
-def asked(captions: Iterable[Caption]) -> dict[str, list[Phase]]:
-    """What the words of each caption demand, by caption_id."""
-    return {caption.caption_id: claims.claims(caption.text) for caption in captions}
+def questions(captions: Iterable[Caption], params: AnalyseParams) -> Iterator[ChatRequest]:
+    """One request for each caption, with what its words demand as far as the lexicon can tell."""
+    return (_question(caption, params) for caption in captions)
 
 
-def questions(captions: Iterable[Caption], demands: dict[str, list[Phase]], params: AnalyseParams) -> list[ChatRequest]:
-    return [_question(caption, demands[caption.caption_id], params) for caption in captions]
+def _question(caption: Caption, params: AnalyseParams) -> ChatRequest:
+    asked = claims.claims(caption.text)
+    words = {"goal": quoted(caption.text), "asked": bullets(lines.of_phases(asked))}
+    about = Subject("analyse", caption.caption_id, caption.clip_id, facts="")
+    return question(about, params, "analyse.md", words, {"goal": caption.text, "asked": plain(asked)}, Analysed)
 
 
-def _question(caption: Caption, demand: list[Phase], params: AnalyseParams) -> ChatRequest:
-    words = {"goal": caption.text, "asked": bullets(lines.of_phases(demand))}
-    payload = {"goal": caption.text, "asked": plain(demand)}
-    return question("analyse", caption.caption_id, params.seed, payload, words, Analysed)
-
-
-def read(request: ChatRequest, text: str) -> tuple[str, Analysed] | Rejection:
-    """(caption_id, its analysis)."""
+def read(request: ChatRequest, text: str) -> Analysis | Rejection:
     reply = read_reply(Analysed, request, text)
-    return reply if isinstance(reply, Rejection) else (request.key, reply)
+    if isinstance(reply, Rejection):
+        return reply
+    asked, origin = verify.known_phases(request.payload["asked"]), request.origin
+    if fault := verify.unfaithful(request, [*reply.paraphrases, reply.detailed], "asked"):
+        return fault
+    for text in (reply.analysis, *reply.paraphrases, reply.detailed):
+        if not _is_about(text, asked):
+            return Rejection(request.key, request.kind, verify.UNGROUNDED, f"no action of the goal is in: {text}")
+    return Analysis(request.key, origin.clip_id, asked, reply.analysis, reply.paraphrases, reply.detailed, origin)
 
 
-def analyses(
-    captions: Iterable[Caption], demands: dict[str, list[Phase]], replies: dict[str, Analysed]
-) -> list[Analysis]:
-    """The rows of the captions that were answered."""
-    return [
-        Analysis(
-            caption.caption_id,
-            caption.clip_id,
-            demands[caption.caption_id],
-            reply.analysis,
-            reply.paraphrases,
-            reply.detailed,
-        )
-        for caption in captions
-        if (reply := replies.get(caption.caption_id)) is not None
-    ]
+def _is_about(text: str, asked: Sequence[Phase]) -> bool:
+    """Whether a text names an action that the goal names, if the lexicon knows any of them."""
+    wanted = {phase.action for phase in asked}
+    return not wanted or bool(wanted & {phase.action for phase in claims.claims(text)})

@@ -28,9 +28,14 @@ def is_understood(phases: Sequence[Phase]) -> bool:
 
 
 def asks_for(asked: Sequence[Phase], attribute: str, action: str) -> bool:
-    """Whether this attribute of this action is demanded; that an action occurs, and when, always is."""
+    """Whether this attribute of this action is demanded; that an action occurs, and when, always is.
+
+    So is that nothing else is done.
+    """
     concerned = [phase for phase in asked if phase.action == action]
-    if attribute in ("missing", "action", "order", "extra"):
+    if attribute == "extra":
+        return action != "stand"
+    if attribute in ("missing", "action", "order"):
         return bool(concerned)
     return any(is_set(getattr(phase, attribute)) for phase in concerned)
 

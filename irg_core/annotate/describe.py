@@ -5,11 +5,12 @@ a text that every split may see.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from irg_core.annotate.asking import Reply, bullets, plain, question, read_reply
+from irg_core.annotate import verify
+from irg_core.annotate.asking import Reply, Subject, bullets, plain, question, read_reply
 from irg_core.annotate.demands import is_understood
 from irg_core.annotate.facts import facts
 from irg_core.llm.chat import ChatRequest
@@ -17,7 +18,7 @@ from irg_core.motion import lines
 from irg_core.motion.actions import USED_IN_TEXTS
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.annotation import Caption, Rejection
-from irg_core.records.motion import Clip, Facts, Phase
+from irg_core.records.motion import Clip, Facts, Phase, SourceCaption
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,52 @@ class Written(Reply):
     caption: str
 
 
+WORDLESS = "nothing to say of a clip without a caption"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A clip without its motion: the captions that came with it."""
+
+    clip_id: str
+    captions: list[SourceCaption]
+
+
 def measure(clips: Sequence[Clip], limits: KinematicsParams) -> list[Facts]:
     """The facts of a batch of clips."""
     return [facts(clip.clip_id, clip.features, limits) for clip in clips]
 
 
-def questions(rows: Iterable[Facts], params: DescribeParams) -> list[ChatRequest]:
-    """One request for each clip whose every phase has a name: of half-understood motion nothing true can be written."""
-    return [_question(row, params) for row in rows if is_understood(row.phases)]
+def questions(
+    clips: Iterable[Clip | Said], measured: Iterable[Facts], params: DescribeParams, version: str
+) -> Iterator[ChatRequest]:
+    """One request for each clip whose every phase has a name: of half-understood motion nothing true can be written.
+
+    `measured` are the facts of the clips, in their order, by the rules of `version`.
+    """
+    for clip, row in zip(clips, measured, strict=True):
+        if is_understood(row.phases):
+            about = Subject("describe", f"{clip.clip_id}/{len(clip.captions)}", clip.clip_id, version)
+            yield _question(about, row, params)
 
 
-def _question(row: Facts, params: DescribeParams) -> ChatRequest:
+def wordless(clips: Iterable[Clip | Said], measured: Iterable[Facts]) -> Iterator[Rejection]:
+    """The clips of which nobody speaks: they came without a caption, and too little is understood to write one."""
+    for clip, row in zip(clips, measured, strict=True):
+        if not clip.captions and not is_understood(row.phases):
+            detail = "it came without one, and not all of it can be named: only the tokenizer learns from it"
+            yield Rejection(clip.clip_id, "describe", WORDLESS, detail)
+
+
+def _question(about: Subject, row: Facts, params: DescribeParams) -> ChatRequest:
     phases = [usable(phase) for phase in row.phases]
     words = {
         "phases": bullets(lines.of_phases(phases)),
         "measures": bullets(lines.of_measures(row.measures, params.facts_shown)),
     }
-    return question("describe", row.clip_id, params.seed, {"phases": plain(phases)}, words, Written)
+    return question(
+        about, params, "describe.md", words, {"phases": plain(phases), "measures": plain(row.measures)}, Written
+    )
 
 
 def usable(phase: Phase) -> Phase:
@@ -67,20 +97,19 @@ def usable(phase: Phase) -> Phase:
     return replace(phase, **{name: value for name, value in empty.items() if name not in USED_IN_TEXTS})
 
 
-def read(request: ChatRequest, text: str) -> tuple[str, str] | Rejection:
-    """(clip_id, written caption)."""
+def read(request: ChatRequest, text: str) -> Caption | Rejection:
+    """The written caption, which stands behind those that came with the clip."""
     reply = read_reply(Written, request, text)
-    return reply if isinstance(reply, Rejection) else (request.key, reply.caption)
+    if isinstance(reply, Rejection):
+        return reply
+    if fault := verify.unfaithful(request, [reply.caption], "phases"):
+        return fault
+    origin, index = request.origin, int(request.key.rpartition("/")[2])
+    return Caption(request.key, origin.clip_id, index, reply.caption, "", origin.provider, origin)
 
 
-def captions(clips: Iterable[Clip], written: dict[str, str], provider: str) -> list[Caption]:
-    """The captions that came with the clips, and behind them those written here."""
-    rows = []
+def source_captions(clips: Iterable[Clip | Said]) -> Iterator[Caption]:
+    """The captions that came with the clips."""
     for clip in clips:
-        for index, source in enumerate(clip.captions):
-            rows.append(Caption(f"{clip.clip_id}/{index}", clip.clip_id, index, source.text, source.template, "source"))
-        if clip.clip_id in written:
-            index = len(clip.captions)
-            text = written[clip.clip_id]
-            rows.append(Caption(f"{clip.clip_id}/{index}", clip.clip_id, index, text, "", provider))
-    return rows
+        for index, said in enumerate(clip.captions):
+            yield Caption(f"{clip.clip_id}/{index}", clip.clip_id, index, said.text, said.template, "source")

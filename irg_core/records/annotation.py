@@ -7,6 +7,26 @@ from irg_core.records.motion import Measure, Phase, Split
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How an annotator came to write a text, down to the reply that it was read from."""
+
+    clip_id: str  # of the clip that it is about; of a judgement: the clip whose caption is the goal
+    facts: str  # version of the rules that measured what was shown, "" where no facts were
+    prompt: str  # file in irg_core/annotate/prompts
+    prompt_version: int  # as its first line says
+    prompt_hash: str  # SHA-256 of the file, shortened
+    provider: str  # file in irg_core/llm
+    model: str
+    sampling: str  # JSON
+    seed: int  # of the stage; the row's own is derived from it and the row's key
+    request: str  # name of question and reply in ledger and transcripts
+
+
+UNWRITTEN = Origin("", "", "", 0, "", "", "", "", 0, "")
+"""Of what no annotator wrote: it came with the clip."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caption:
     """One sentence that describes a clip."""
 
@@ -16,6 +36,7 @@ class Caption:
     text: str
     template: str  # as in SourceCaption
     source: str  # "source" | the provider that wrote it
+    origin: Origin = UNWRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,7 @@ class Analysis:
     analysis: str
     paraphrases: list[str]
     detailed: str  # one caption-style detailed prompt
+    origin: Origin = UNWRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +64,7 @@ class Flawed:
     phases: list[Phase]  # its measured facts
     seconds: float
     measures: list[Measure] = field(default_factory=list)
+    inputs: str = ""  # what it was made from, as in Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,22 @@ class Pair:
     kind: str  # "none" for the goal motion, else what went wrong as far as it is known
     truth: str
     distance: float  # to the goal motion in the reward evaluator's space; traces run from far to near
+    difficulty: float = 0.0  # 0 … 1: how hard the flaw is to see; 0 for the goal motion
+    evaluator: str = ""  # name of the reward evaluator's weights; all distances of one clip come from the same
+    inputs: str = ""  # name of everything else that the row was made from: while it is the same, the row stays
+    captions: list[str] = field(default_factory=list)  # of the motion as far as its split may see them; of a clip only
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the single statements of a judgement, held against facts and known flaw."""
+
+    supported: int
+    contradicted: int
+    unverifiable: int
+
+
+UNCHECKED = Outcome(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +105,8 @@ class Assessment:
     pair_id: str
     assessment: str
     refinement: str  # exactly dialogue.SENTINEL when nothing is wrong
+    origin: Origin = UNWRITTEN
+    outcome: Outcome = UNCHECKED  # of its verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +121,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One paid question and its answer, without times, so that equal runs give equal tables."""
+    """One question, its answer and what that took, without times, so that equal runs give equal tables."""
 
-    request: str  # hash over provider identity, messages, sampling, sample and attempt
+    request: str  # hash over provider identity (model and sampling with it), messages, schema, seed and attempt
+    model: str
+    tokens_in: int  # as the endpoint counts them; 0 where it does not say, and for a program
+    tokens_out: int
     key: str  # the row it was asked for
-    provider: str
+    attempt: int  # 0, and 1 more for each reply before that could not be used
+    provider: str  # identity
     question: str
     reply: str
 

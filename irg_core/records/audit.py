@@ -25,3 +25,14 @@ class Finding:
     # Frames of 22 joints at 20 a second, in metres, of a few examples of each kind; no frames at all for the others.
     before: Annotated[np.ndarray, POSE]
     after: Annotated[np.ndarray, POSE]
+    other: str = ""  # the clip that this one is one motion with, where that is the defect
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Of a finding, that two clips are one motion; what is read of data/twins.parquet where no motion is looked at."""
+
+    finding_id: str
+    name: str
+    outcome: str
+    other: str

@@ -1,8 +1,13 @@
 """What a model answered, and how it scored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
+
+Over = Literal["clips", "halves", "draws"]
+"""What stands behind the values of a measure: one clip each, half of the clips each, or one bootstrap draw of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Score:
 
     row: str  # real | random | mean-pose | reconstruction | base | stage1 | stage2 | stage3
     motion: str  # "first" | "final" | "only"
-    evaluator: str
+    evaluator: str  # "motion" for numbers that need no evaluator
     subset: str  # e.g. "synthetic", "synthetic/unseen", "deepmimic"
     metric: str
     mean: float
@@ -45,6 +50,36 @@ class Measure:
     interval: float
     spread: float
     n: int
+    values: tuple[float, ...] = ()
+    """What two rows are compared by: the number of each clip, or of each drawn part of the clips, which is the same
+    part for every row. None where the metric says nothing of differences."""
+    over: Over = "clips"
+
+    @classmethod
+    def of_clips(cls, metric: str, values: np.ndarray, spread: float = 0.0) -> Self:
+        """The mean of one value a clip [n]; its interval is 1.96 sigma / sqrt(n)."""
+        listed = tuple(values.astype(np.float64).tolist())
+        return cls(metric, float(values.mean()), half_interval(values), spread, len(values), listed)
+
+
+def half_interval(values: np.ndarray) -> float:
+    """1.96 sigma / sqrt(n) with the sample's sigma; nothing can be said of one value, which gives 0."""
+    return float(1.96 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a row's number is made of, so that rows of different models can be compared clip by clip."""
+
+    values_id: str  # "<row>|<motion>|<evaluator>|<subset>|<metric>"
+    row: str
+    motion: str
+    evaluator: str
+    subset: str
+    metric: str
+    over: str  # "clips" | "halves" | "draws"
+    mean: float
+    values: list[float]
 
 
 @dataclass(frozen=True)
@@ -55,7 +90,7 @@ class Protocol:
     pool: int
     """Motions a text is ranked against, its own among them. A larger pool is harder; the field's is 32."""
     redraws: int
-    """Redraws of pools and pairs, and bootstrap draws of clips. More smooth the means; intervals keep their width."""
+    """Redraws of pools, of pairs and of halves of the clips. More smooth the means; intervals keep their width."""
     pairs: int
     """Pairs of motions for Diversity; fewer where there are fewer clips."""
     near_identical: float
@@ -68,10 +103,21 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Samples:
-    """One row of the table in one evaluator's space, clip by clip. Never stored; what metrics compute from."""
+    """One row of the table in one evaluator's space, clip by clip. Never stored; what metrics compute from.
+
+    What a row has nothing of is empty, and a metric that needs it measures nothing.
+    """
 
     texts: np.ndarray  # [n, d] the goals
     motions: np.ndarray  # [n, d] the row's motion for each goal
     real: np.ndarray  # [n, d] the motion that each goal was written for
     same: np.ndarray  # [n, n] bool: goals i and j are near-identical
     protocol: Protocol
+    joints: Sequence[np.ndarray] = ()  # n times [frames, 22, 3], metres at 20 frames a second: the row's motions
+    real_joints: Sequence[np.ndarray] = ()  # n times: the motions that the goals were written for
+    codes: Sequence[Sequence[int]] = ()  # n times: the real motions as the tokenizer's codes
+    fulfilled: Sequence[bool] = ()  # for each goal that can be measured: the row's motion shows all that it asks for
+    variants: np.ndarray | None = None  # [m, k, d] k >= 2 motions for each of m goals
+    said: Sequence[str] = ()  # n times: the sentence that the row has for each real motion
+    said_points: np.ndarray | None = None  # [n, d] the same, in the evaluator's space
+    references: Sequence[Sequence[str]] = ()  # n times: the sentences that people wrote for each real motion

@@ -15,6 +15,8 @@ class Shown:
     tokens: list[int]
     assessment: str
     refinement: str
+    kind: str = "none"  # of the flaw
+    difficulty: float = 0.0  # how hard the flaw is to see, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,8 @@ class Material:
     tokens: list[int]  # the goal motion
     analysis: Analysis | None  # None where the reply was rejected
     shown: list[Shown]  # from far to near; empty where the caption was drawn for no pair
+
+    @property
+    def action(self) -> str:
+        """The first that the goal asks for, as far as it was understood."""
+        return self.analysis.asked[0].action if self.analysis and self.analysis.asked else "not named"

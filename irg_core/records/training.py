@@ -1,6 +1,6 @@
 """What the language model trains on. Motions stand in texts as `<Motion><Motion_17>…</Motion>`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,13 @@ class Example:
     prompt: str
     answer: list[Segment]
     lineage: list[str]  # keys of the rows it was composed from
+    action: str = ""  # the first that the goal asks for
+    flaws: list[str] = field(default_factory=list)  # kinds of the flawed motions that it shows, in their order
+    codes: int = 0  # motion codes in prompt and answer
+    # In tokens of the vocabulary that all stages share, tags and codes included.
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    supervised_tokens: int = 0  # those of the answer that carry loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Goal:
     text: str  # the goal caption
     prompt: str
     tokens: list[int]  # the goal motion
+    action: str = ""  # the first that the goal asks for
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from irg_core.annotate.claims import claims
 from irg_core.corpora import procedural
-from irg_core.llm import kinematic
+from irg_core.llm.wording import captions
 from irg_core.motion.actions import ACTIONS
 from irg_core.seeds import rng
 
@@ -101,7 +101,7 @@ def test_words_give_attributes_and_silence_gives_none(text: str, attribute: str,
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_can_be_said_and_is_understood(action: str) -> None:
     phase = {"action": action, "side": "left" if action == "kneel" else "", "direction": "", "turn": None, "count": 0}
-    said = kinematic.sentence([{**phase, "speed": "", "amplitude": ""}], ("{s} {a}.", 1), rng(1, action))
+    said = captions.sentence([{**phase, "speed": "", "amplitude": "", "distance": None}], "{s} {a}", rng(1, action))
     assert [(one.action, one.side) for one in claims(said)] == [(action, phase["side"])], said
 
 

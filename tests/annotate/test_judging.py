@@ -19,9 +19,9 @@ from irg_core.params import section
 from irg_core.records.annotation import Assessment, Pair, Rejection
 from irg_core.records.motion import Facts, Measure, Phase
 
-ASSESS = AssessParams(provider="kinematic", model=MODEL, seed=17, attempts=1, facts_shown=2)
+ASSESS = AssessParams(provider="kinematic", model=MODEL, seed=17, attempts=1, facts_shown=2, teacher=False)
 LIMITS = section("kinematics", KinematicsParams)
-VERIFY = VerifyParams(min_words=3, max_assessment_words=60, max_refinement_words=66)
+VERIFY = VerifyParams(min_words=3, max_assessment_words=60, max_refinement_words=66, most_alike=1.0)
 
 
 def phase(action: str, **attributes: object) -> Phase:
@@ -44,7 +44,7 @@ def facts(phases: list[Phase], measures: list[Measure] | None = None) -> Facts:
 
 def judged(goal: str, shown: list[Phase]) -> Assessment:
     (request,) = assess.questions([pair(goal)], {"c": facts([WALK, KICK]), "m": facts(shown)}, ASSESS, LIMITS)
-    said = assess.read(request, asyncio.run(Provider(MODEL, Settings()).complete(request)))
+    said = assess.read(request, asyncio.run(Provider(MODEL, Settings()).complete(request)).text)
     assert isinstance(said, Assessment)
     return said
 
@@ -54,9 +54,9 @@ def judged(goal: str, shown: list[Phase]) -> Assessment:
     [
         ([WALK, replace(KICK, side="left")], "left leg", "right leg"),
         ([replace(WALK, direction="backward"), KICK], "backward", "forward"),
-        ([WALK, replace(KICK, count=1)], "once", "twice"),
-        ([WALK], "kick", "kick with the right leg twice"),
-        ([KICK, WALK], "first", "second"),
+        ([WALK, replace(KICK, count=1)], "only", "kick"),
+        ([WALK], "kick", "with the right leg"),
+        ([KICK, WALK], "before the walk", "after the walk"),
         ([WALK, KICK, phase("jump", count=1)], "jump", "jump"),
         ([WALK, phase("punch", side="right", count=2)], "punch", "kick"),
     ],
@@ -65,7 +65,7 @@ def test_a_flaw_is_named_and_mended(shown: list[Phase], in_assessment: str, in_r
     said = judged(GOAL, shown)
     assert in_assessment in said.assessment
     assert in_refinement in said.refinement.lower()
-    assert verify.check(said, pair(), claims(GOAL), shown, VERIFY, LIMITS) is None
+    assert verify.check(said, pair(), claims(GOAL), facts(shown), VERIFY, LIMITS).rejection is None
 
 
 def test_the_judge_reads_the_most_telling_measures_of_the_motion_shown() -> None:
@@ -102,8 +102,8 @@ def test_a_goal_is_read_by_its_words_and_only_else_by_its_motion() -> None:
 
 
 def reason(said: Assessment, of: Pair, shown: list[Phase]) -> str:
-    fault = verify.check(said, of, demand(of.goal, []), shown, VERIFY, LIMITS)
-    return fault.reason if isinstance(fault, Rejection) else ""
+    fault = verify.check(said, of, demand(of.goal, []), facts(shown), VERIFY, LIMITS).rejection
+    return fault.reason if fault else ""
 
 
 def words(assessment: str = "The kick uses the left leg.", refinement: str = "Kick with the right leg.") -> Assessment:
@@ -135,6 +135,13 @@ MIRRORED = {"changes": [{"attribute": "side", "action": "kick", "was": "right", 
         (words("There is a kick with the left leg."), pair(), LEFT_KICK, ""),
         (words("The caption asks for the right leg."), pair(), LEFT_KICK, verify.LEAK),
         (words("The measured facts say left."), pair(), LEFT_KICK, verify.LEAK),
+        (words("In fact, the kick uses the left leg."), pair(), LEFT_KICK, ""),
+        (words(refinement="Do better next time."), pair(), LEFT_KICK, ""),
+        (words("This is not good.", "Do better next time."), pair(), LEFT_KICK, verify.UNGROUNDED),
+        (words(), pair("he walks, then kicks with the left leg.", source="retrieval"), LEFT_KICK, verify.NEEDLESS),
+        (words(refinement="No changes are needed."), pair(), LEFT_KICK, verify.BLURRED),
+        (words(refinement="Kick with the right leg. **Now**"), pair(), LEFT_KICK, verify.MARKUP),
+        (words(refinement="Kick with the right leg: 右脚"), pair(), LEFT_KICK, verify.MARKUP),
         (words("bad"), pair(), LEFT_KICK, verify.LENGTH),
         (words("word " * 61), pair(), LEFT_KICK, verify.LENGTH),
         (words(refinement="word " * 67), pair(), LEFT_KICK, verify.LENGTH),
