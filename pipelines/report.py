@@ -1,27 +1,36 @@
 """report: gather what the stages wrote into metrics, a plain table, pages where motions move, and pictures."""
 
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from irg_core.evaluation import changes
 from irg_core.files import read_json, whole_folder, write_json, write_text
+from irg_core.fingerprints import of_file
 from irg_core.motion.representation import to_joints
-from irg_core.motion.skeleton import FPS
+from irg_core.motion.thresholds import KinematicsParams
 from irg_core.params import mapping, names, section
 from irg_core.records.annotation import Assessment, Caption, Flawed, Pair, Rejection
-from irg_core.records.evaluation import Generation, Protocol, Score
+from irg_core.records.changes import Step
+from irg_core.records.evaluation import Generation, Protocol, Score, Values
 from irg_core.records.motion import Clip, Facts
+from irg_core.records.reasoning import Probed, Rounds, Share
 from irg_core.records.training import LogRow
-from irg_core.reports import findings, pictures, results
+from irg_core.reports import card as cards
+from irg_core.reports import exhibits, findings, pictures, results
 from irg_core.reports import page as pages
 from irg_core.reports.dataset import Corpus, Decode, samples
-from irg_core.reports.page import Report, Story
-from irg_core.reports.player import Track
-from irg_core.reports.readings import Reading, readings
+from irg_core.reports.exhibits import Room
+from irg_core.reports.gallery import Exhibit, Gallery
+from irg_core.reports.overview import overview
+from irg_core.reports.page import Report
+from irg_core.reports.published import published
 from irg_core.summaries import summarise
 from irg_core.tables import read, read_all
 
@@ -32,7 +41,9 @@ class ReportParams:
 
     seed: int
     traces: int
-    """Answers that the report shows in full."""
+    """Answers of the last stage that the report shows in full; each adds about 100 kB to the page."""
+    probes: int
+    """Known flaws, and what the last stage made of them, that the report shows in full."""
     samples: int
     """Clips that the dataset page shows, spread over the corpora."""
     pictures: list[str]
@@ -41,8 +52,9 @@ class ReportParams:
 
 def main(
     clips: Path, captions: Path, facts: Path, flawed: Path, pairs: Path, verified: Path,
-    evaluation: Path, validation: Path, generations: Path, rejections: Path, models: Path,
-    metrics: Path, page: Path, dataset: Path, strips: Path, table: Path,
+    splits: Path, analyses: Path, examples: Path, grounding: Path,
+    evaluation: Path, values: Path, validation: Path, generations: Path, probed: Path, rejections: Path, models: Path,
+    metrics: Path, page: Path, dataset: Path, card: Path, strips: Path, table: Path,
 ) -> None:  # fmt: skip
     params = section("report", ReportParams)
     pool = section("evaluate.protocol", Protocol).pool
@@ -53,27 +65,52 @@ def main(
     shown = findings.findings(found)
     corpora = [_corpus(name, clips, captions, facts, flawed, pairs, verified) for name in names("corpora")]
     decode = _decoder(models / "tokenizer")
-    stories = _stories(
-        generations, [model for model, kind in answers.items() if kind == "trace"], corpora, decode, params
-    )
+    room = Room(
+        {clip.clip_id: clip for corpus in corpora for clip in corpus.clips}, decode,
+        section("kinematics", KinematicsParams),
+    )  # fmt: skip
+    last = [model for model, kind in answers.items() if kind == "trace"][-1:]
+    rows: list[Any] = [row for model in last for row in read(generations / f"{model}.parquet", Generation)]
+    put: list[Any] = [row for model in last for row in read(probed / f"{model}.parquet", Probed)]
+    traces = exhibits.traces(rows, room, params.traces, params.seed)
+    trained = [model for model, kind in answers.items() if kind != "references"]
+    subset, compared = _largest(scores)
+    steps = _steps(values, trained, subset, params.seed)
 
     report = Report(
         results=found,
         pool=pool,
         findings=shown,
         counts={model: outcome["counts"] for model, outcome in evaluated.items()},
-        logs=_logs(models, [model for model, kind in answers.items() if kind != "references"]),
+        logs=_logs(models, trained),
         verdicts={name: read_json(validation / f"{name}.json") for name in ("clips", "examples")},
         rejections=_rejections(rejections),
-        stories=stories,
+        steps=steps,
+        subset=subset,
+        compared=compared,
+        shares={model: _shares(outcome) for model, outcome in evaluated.items() if outcome["shares"]},
+        rounds={model: [Rounds(**row) for row in outcome["rounds"]] for model, outcome in evaluated.items()},
+        traces=traces,
+        probes=exhibits.probes(put, room, params.probes, params.seed),
         corpora=names("corpora"),
+        published=published(corpus["format"] for corpus in mapping("corpora").values()),
+        provenance=_provenance(models, trained),
     )
     write_json(metrics, results.metrics(scores))
     write_text(page, pages.render(report))
-    write_text(dataset, pages.render_dataset(samples(corpora, params.samples, params.seed, decode)))
-    _draw(strips, corpora, stories, params)
-    write_text(table, results.text(found, pool) + "\n" + findings.text(shown))
-    summarise("report", scores=len(scores), tables=len(found), stories=len(stories))
+    joints = partial(_joints, decode)
+    refused = {stage.name: [stage / f"{name}.parquet" for name in names("corpora")] for stage in _folders(rejections)}
+    counted = overview(corpora, splits, analyses, examples, refused)
+    rates = {name: read_json(grounding / f"{name}.json") for name in names("corpora")}
+    write_text(dataset, pages.render_dataset(samples(corpora, params.samples, params.seed, joints), counted))
+    write_text(card, cards.render(counted, mapping("corpora"), rates))
+    _draw(strips, corpora, traces, params)
+    changed = "\n".join(f"{step.two} against {step.one}: {pages.told(step)}" for step in steps)
+    write_text(table, f"{results.text(found, pool)}\n{findings.text(shown)}\n{changed}\n")
+    flags = [f"{step.two} against {step.one}: {flag}" for step in steps for flag in step.flags]
+    for flag in flags:
+        print(f"report: BEWARE, {flag}", flush=True)
+    summarise("report", scores=len(scores), tables=len(found), exhibits=len(traces.exhibits), flags=len(flags))
 
 
 def _corpus(name: str, *folders: Path) -> Corpus:
@@ -86,7 +123,51 @@ def _decoder(tokenizer: Path) -> Decode:
     from irg_core.models.vqvae import MotionTokenizer
 
     net = MotionTokenizer.load(tokenizer)
-    return lambda codes: to_joints(net.decode([codes])[0])
+    return lambda codes: net.decode([codes])[0]
+
+
+def _joints(decode: Decode, codes: list[int]) -> np.ndarray:
+    return to_joints(decode(codes))
+
+
+def _largest(scores: Sequence[Score]) -> tuple[str, int]:
+    """The whole subset with the most clips, and how many they are: there differences show best."""
+    sizes = {score.subset: score.n for score in scores if "/" not in score.subset and score.metric == "r3"}
+    return max(sizes.items(), key=lambda item: (item[1], item[0])) if sizes else ("", 0)
+
+
+def _steps(folder: Path, models: Sequence[str], subset: str, seed: int) -> list[Step]:
+    of_model = {model: read(folder / f"{model}.parquet", Values) for model in models}
+    rows = [
+        (model, motion)
+        for model, values in of_model.items()
+        for motion in results.TRIES
+        if any((one.row, one.motion) == (model, motion) for one in values)
+    ]
+    together = [one for values in of_model.values() for one in values]
+    return changes.steps(together, subset, changes.chain(rows), seed)
+
+
+def _shares(outcome: Mapping[str, Any]) -> dict[tuple[str, str], Share]:
+    found = [Share(**one) for one in outcome["shares"]]
+    return {(one.name, one.group): one for one in found}
+
+
+def _provenance(models: Path, trained: Sequence[str]) -> dict[str, str]:
+    """What this report was made from, by content."""
+    told = {"commit when it was made": _commit(), "params.yaml": of_file(Path("params.yaml"))}
+    for name in ("tokenizer", *(f"evaluators/{one}" for one in names("train_evaluators")), *trained):
+        for weights in sorted((models / name).glob("*.safetensors")):
+            told[f"weights of {name}"] = of_file(weights)
+    return told
+
+
+def _commit() -> str:
+    git = ["git", "describe", "--always", "--abbrev=40", "--dirty= with changes", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "not in a git checkout"
 
 
 def _logs(models: Path, trained: Sequence[str]) -> dict[str, list[LogRow]]:
@@ -98,33 +179,17 @@ def _logs(models: Path, trained: Sequence[str]) -> dict[str, list[LogRow]]:
 def _rejections(folder: Path) -> dict[str, dict[str, int]]:
     """Refused rows by stage and reason, over the corpora of this build."""
     found: dict[str, dict[str, int]] = {}
-    for stage in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for stage in _folders(folder):
         reasons = Counter(row.reason for row in read_all(stage, names("corpora"), Rejection))
         found[stage.name] = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
     return found
 
 
-def _stories(
-    folder: Path, tracers: Sequence[str], corpora: Sequence[Corpus], decode: Decode, params: ReportParams
-) -> list[Story]:
-    """Traces of the last stage that writes them, with their motions."""
-    if not tracers:
-        return []
-    rows: list[Any] = read(folder / f"{tracers[-1]}.parquet", Generation)
-    goals = {clip.clip_id: clip for corpus in corpora for clip in corpus.clips}
-    told = readings(rows, tracers[-1], params.traces, params.seed)
-    return [_story(reading, goals, decode) for reading in told]
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
-def _story(reading: Reading, goals: Mapping[str, Clip], decode: Decode) -> Story:
-    goal = to_joints(goals[reading.clip_id].features)
-    rounds = [
-        Track(f"round {number}", decode(one.codes)) for number, one in enumerate(reading.rounds, start=1) if one.codes
-    ]
-    return Story(reading, len(goal) / FPS, [Track("goal motion", goal), *rounds])
-
-
-def _draw(folder: Path, corpora: Sequence[Corpus], stories: Sequence[Story], params: ReportParams) -> None:
+def _draw(folder: Path, corpora: Sequence[Corpus], traces: Gallery, params: ReportParams) -> None:
     clips = [clip for corpus in corpora for clip in corpus.clips]
     facts = [row for corpus in corpora for row in corpus.facts]
     chosen = {action: pictures.clip_of(action, clips, facts, params.seed) for action in params.pictures}
@@ -135,16 +200,13 @@ def _draw(folder: Path, corpora: Sequence[Corpus], stories: Sequence[Story], par
                     (to_joints(clip.features), clip.captions[0].text if clip.captions else clip.clip_id)
                 )
                 (aside / f"{action}.png").write_bytes(drawn)
-        if stories:
-            (aside / "trace.png").write_bytes(pictures.png(*_rows(stories[0])))
+        if longest := max(traces.exhibits, key=lambda one: len(one.tracks), default=None):
+            (aside / "trace.png").write_bytes(pictures.png(*_rows(longest)))
 
 
-def _rows(story: Story) -> list[tuple[np.ndarray, str]]:
+def _rows(exhibit: Exhibit) -> list[tuple[np.ndarray, str]]:
     """The goal motion, then each round under what was said of it."""
-    said = [
-        f"round {number}. {one.assessment} {one.refinement}"
-        for number, one in enumerate(story.reading.rounds, 1)
-        if one.codes
-    ]
-    words = [f"Goal: {story.reading.goal}", *said]
-    return [(track.joints, text) for track, text in zip(story.tracks, words, strict=True)]
+    rounds = [column for column in exhibit.columns[1:] if column.sayings]
+    words = [f"{one.title.lower()}. {' '.join(saying.text for saying in one.sayings)}" for one in rounds]
+    said = [f"Goal: {exhibit.goal}", *words]
+    return [(track.joints, text) for track, text in zip(exhibit.tracks, said, strict=False)]

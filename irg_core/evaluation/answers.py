@@ -17,6 +17,7 @@ import torch
 
 from irg_core import dialogue
 from irg_core.evaluation.goals import Goal
+from irg_core.evaluation.memory import Memory
 from irg_core.models import decoding
 from irg_core.models.decoding import Answer, Composed, LoopPrompts, Mode, Sampling
 from irg_core.models.language import Language
@@ -37,6 +38,7 @@ class Shown:
     motion: str  # "first" | "final" | "only"
     features: list[np.ndarray]
     is_shuffled: bool = False  # paired with the texts of other goals: a control
+    codes: Sequence[list[int]] = ()  # of the real motions, where the row shows what the tokenizer makes of them
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Asked:
     free_clips: int
     threads: int  # of each worker
     map_batches: Callable[..., Any]  # where batches run: a function like the builtin `map`
+    memory: Memory  # of batches that are answered
 
 
 def references(asked: Asked) -> Answers:
@@ -73,7 +76,7 @@ def references(asked: Asked) -> Answers:
         Shown("real", "only", real),
         Shown("random", "only", real, is_shuffled=True),
         Shown("mean-pose", "only", [still] * len(real)),
-        Shown("reconstruction", "only", asked.tokenizer.decode(codes)),
+        Shown("reconstruction", "only", asked.tokenizer.decode(codes), codes=codes),
     ]
     said = [
         _generation("reconstruction", goal, dialogue.motion(tokens), [tokens], True, "single")
@@ -101,7 +104,7 @@ def composed(asked: Asked) -> Answers:
     """The loop around a Stage-1 model: generate, then instruct and refine until nothing is left to refine."""
     texts = {goal.caption_id: goal.text for goal in asked.goals}
     batches = _batches(texts, asked.sampling.batch)
-    work = partial(composed_batch, asked.weights, asked.threads, asked.sampling)
+    work = asked.memory.around(partial(composed_batch, asked.weights, asked.threads, asked.sampling), Composed)
     answers = {key: answer for part in asked.map_batches(work, batches) for key, answer in part.items()}
     said = []
     for goal in asked.goals:
@@ -144,7 +147,8 @@ def mean_pose(stats: Path) -> np.ndarray:
 def _said(asked: Asked, tasks: Sequence[tuple[Mode, Mapping[str, str]]]) -> list[dict[str, Answer]]:
     """The answers of each mode to its prompts, by their keys. Batches of all modes run at one time."""
     batches = [(mode, batch) for mode, prompts in tasks for batch in _batches(prompts, asked.sampling.batch)]
-    parts = asked.map_batches(partial(said_batch, asked.weights, asked.threads, asked.sampling), batches)
+    work = asked.memory.around(partial(said_batch, asked.weights, asked.threads, asked.sampling), Answer)
+    parts = asked.map_batches(work, batches)
     answers: dict[Mode, dict[str, Answer]] = {mode: {} for mode, _ in tasks}
     for (mode, _), part in zip(batches, parts, strict=True):
         answers[mode] |= part
@@ -163,18 +167,18 @@ def said_batch(
     """In a worker: the answers to one batch of prompts."""
     torch.set_num_threads(threads)
     mode, prompts = asked
-    return decoding.generate(_loaded(weights), prompts, mode, sampling)
+    return decoding.generate(loaded(weights), prompts, mode, sampling)
 
 
 def composed_batch(weights: Path, threads: int, sampling: Sampling, goals: dict[str, str]) -> dict[str, Composed]:
     """In a worker: the loop of Stage 1 on one batch of goals."""
     torch.set_num_threads(threads)
     prompts = LoopPrompts(generate.TEMPLATES[0], instruct.TEMPLATES[0], refine_instructed.TEMPLATES[0])
-    return decoding.compose(_loaded(weights), goals, prompts, sampling)
+    return decoding.compose(loaded(weights), goals, prompts, sampling)
 
 
 @cache
-def _loaded(weights: Path) -> Language:
+def loaded(weights: Path) -> Language:
     """Once a process."""
     return Language.load(weights)
 

@@ -1,16 +1,38 @@
-"""From motions to numbers: every row, in every evaluator's space, on every subset, by every metric."""
+"""From motions to numbers: every row, in every evaluator's space, on every subset, by every metric.
+
+What needs no evaluator (whether feet slide, what the tokenizer costs) is measured once and has a table of its own.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from irg_core import plugins
+from irg_core.annotate.demands import demand
+from irg_core.annotate.facts import facts
 from irg_core.evaluation.answers import Shown
 from irg_core.evaluation.goals import Goal
 from irg_core.models.evaluator import Evaluator
-from irg_core.records.evaluation import Protocol, Samples, Score
+from irg_core.motion.differences import differences
+from irg_core.motion.representation import to_joints
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.records.evaluation import Measure, Protocol, Samples, Score, Values
 from irg_core.records.wording import near_identical
 from irg_core.seeds import rng
+
+BODILY = "motion"
+"""Stands where the evaluator's name does, for numbers of the motions themselves."""
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A score, and what it is made of."""
+
+    score: Score
+    values: Values
 
 
 def scores(
@@ -20,11 +42,14 @@ def scores(
     evaluators: Mapping[str, Evaluator],
     metrics: Sequence[str],
     protocol: Protocol,
-) -> Iterator[Score]:
+    limits: KinematicsParams,
+) -> Iterator[Scored]:
     """All scores of one model. Near-identity of goals is worked out once: it is the same in every space."""
     texts = [goal.text for goal in asked]
     same = near_identical(texts, texts, protocol.near_identical)
-    computes = [plugins.load("irg_core.metrics", name).compute for name in metrics]
+    loaded = [plugins.load("irg_core.metrics", name) for name in metrics]
+    in_space = [metric.compute for metric in loaded if metric.IN_SPACE]
+    bodily = [metric.compute for metric in loaded if not metric.IN_SPACE]
     for name, evaluator in sorted(evaluators.items()):
         said, real = evaluator.embed_texts(texts), evaluator.embed_motions([goal.clip.features for goal in asked])
         # A row and its shuffled control show the same list of motions: it is embedded once.
@@ -35,12 +60,54 @@ def scores(
             for subset, rows in sorted(subsets.items()):
                 answers = motions[exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows]
                 samples = Samples(said[rows], answers, real[rows], same[np.ix_(rows, rows)], protocol)
-                for compute in computes:
-                    for found in compute(samples):
-                        yield Score(
-                            row.row, row.motion, name, subset, found.metric, round(found.mean, 6),
-                            round(found.interval, 6), round(found.spread, 6), found.n,
-                        )  # fmt: skip
+                yield from _scored(in_space, samples, row, name, subset)
+    if bodily:
+        yield from _of_bodies(shown, asked, subsets, bodily, same, protocol, limits)
+
+
+def _of_bodies(
+    shown: Sequence[Shown], asked: Sequence[Goal], subsets: Mapping[str, np.ndarray], computes: Sequence[Any],
+    same: np.ndarray, protocol: Protocol, limits: KinematicsParams,
+) -> Iterator[Scored]:  # fmt: skip
+    """Scores that need joints alone. A shuffled control shows what its row shows: only what it has to do with the
+    goals it is paired with is measured."""
+    real = [to_joints(goal.clip.features) for goal in asked]
+    wanted = [demand(goal.text, facts(goal.caption_id, goal.clip.features, limits).phases) for goal in asked]
+    lists = {id(row.features): row.features for row in shown}
+    moved = {key: [to_joints(features) for features in found] for key, found in lists.items()}
+    phases = {key: [facts("", features, limits).phases for features in found] for key, found in lists.items()}
+    nowhere = np.zeros((len(asked), 0))
+    for row in shown:
+        joints, done = moved[id(row.features)], phases[id(row.features)]
+        for subset, rows in sorted(subsets.items()):
+            paired = exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows
+            chosen = (
+                [_chosen(values, rows) for values in (joints, real, row.codes)] if not row.is_shuffled else [[]] * 3
+            )
+            readable = [(wanted[goal], done[answer]) for goal, answer in zip(rows, paired, strict=True) if wanted[goal]]
+            samples = Samples(
+                nowhere[rows], nowhere[rows], nowhere[rows], same[np.ix_(rows, rows)], protocol,
+                joints=chosen[0], real_joints=chosen[1], codes=chosen[2],
+                fulfilled=[not differences(asks, shows, limits) for asks, shows in readable],
+            )  # fmt: skip
+            yield from _scored(computes, samples, row, BODILY, subset)
+
+
+def _chosen(values: Sequence[Any], rows: np.ndarray) -> list[Any]:
+    return [values[row] for row in rows.tolist()] if values else []
+
+
+def _scored(computes: Sequence[Any], samples: Samples, row: Shown, evaluator: str, subset: str) -> Iterator[Scored]:
+    place = (row.row, row.motion, evaluator, subset)
+    for compute in computes:
+        found: Measure
+        for found in compute(samples):
+            mean, interval, spread = (round(number, DIGITS) for number in (found.mean, found.interval, found.spread))
+            values = [round(value, DIGITS) for value in found.values]
+            yield Scored(
+                Score(*place, found.metric, mean, interval, spread, found.n),
+                Values("|".join([*place, found.metric]), *place, found.metric, found.over, mean, values),
+            )
 
 
 def exchanged(rows: np.ndarray, seed: int, subset: str) -> np.ndarray:

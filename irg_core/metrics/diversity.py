@@ -2,12 +2,15 @@
 
 import numpy as np
 
-from irg_core.records.evaluation import Measure, Samples
+from irg_core.records.evaluation import Measure, Samples, half_interval
 from irg_core.seeds import rng
+
+IN_SPACE = True
 
 
 def compute(samples: Samples) -> list[Measure]:
-    """The mean over redraws of pairs. The interval is 1.96 sigma over bootstrap draws of clips (see `fid`)."""
+    """The mean over redraws of pairs. The interval is 1.96 sigma over bootstrap draws of clips: sigma of such draws is
+    itself the error, so it is not divided by their root."""
     clips = len(samples.motions)
     if clips < 2:
         return []
@@ -15,14 +18,22 @@ def compute(samples: Samples) -> list[Measure]:
     means, resampled = [], []
     for draw in range(protocol.redraws):
         generator = rng(protocol.seed, "diversity", draw)
-        means.append(_mean_distance(points, protocol.pairs, generator))
-        resampled.append(_mean_distance(points[generator.integers(clips, size=clips)], protocol.pairs, generator))
-    spread = 1.96 * np.std(means, ddof=1) / np.sqrt(len(means))
-    return [Measure("diversity", float(np.mean(means)), float(1.96 * np.std(resampled, ddof=1)), float(spread), clips)]
+        one, two = pairs(clips, protocol.pairs, generator)
+        again = generator.integers(clips, size=clips)
+        means.append(_mean_distance(points[one], points[two]))
+        one, two = pairs(clips, protocol.pairs, generator)
+        resampled.append(_mean_distance(points[again[one]], points[again[two]]))
+    interval = float(1.96 * np.std(resampled, ddof=1))
+    spread = half_interval(np.array(means))
+    return [Measure("diversity", float(np.mean(means)), interval, spread, clips, tuple(resampled), "draws")]
 
 
-def _mean_distance(points: np.ndarray, pairs: int, generator: np.random.Generator) -> float:
-    """Over pairs of different motions, none used twice: two halves of one shuffle. Few clips give fewer pairs."""
-    shuffled = generator.permutation(len(points))
-    size = min(pairs, len(points) // 2)
-    return float(np.linalg.norm(points[shuffled[:size]] - points[shuffled[size : 2 * size]], axis=1).mean())
+def pairs(clips: int, most: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of different clips, none used twice: two halves of one shuffle. Few clips give fewer pairs."""
+    shuffled = generator.permutation(clips)
+    size = min(most, clips // 2)
+    return shuffled[:size], shuffled[size : 2 * size]
+
+
+def _mean_distance(one: np.ndarray, two: np.ndarray) -> float:
+    return float(np.linalg.norm(one - two, axis=1).mean())

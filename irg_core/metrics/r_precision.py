@@ -3,17 +3,21 @@
 Ranked in pools, the field's protocol, and over the whole gallery, which is harder. A hit is any motion whose goal is
 near-identical to the text: the field counts those as misses, and so punishes a corpus for saying a thing twice.
 
-Pools are shuffled anew for every redraw, so none is sorted by length and none is fixed. The last, partial pool of a
-redraw is dropped, for its ranks are easier; over all redraws every clip has its turn. With fewer clips than one pool,
-all of them are one smaller pool: read `n` beside such a number.
+Pools are shuffled anew for every redraw, so none is sorted by length and none is fixed. The field drops the last,
+partial pool of a redraw, whose ranks would be easier; here it is filled up with clips of other pools, which are ranked
+once only. So every clip has a rank in every redraw. With fewer clips than one pool, all of them are one smaller pool:
+read `n` beside such a number.
 """
 
 import numpy as np
 
-from irg_core.records.evaluation import Measure, Samples
+from irg_core.records.evaluation import Measure, Samples, half_interval
 from irg_core.seeds import rng
 
+IN_SPACE = True
 RANKS = (1, 2, 3)
+BLOCK = 512
+"""Texts that are held against the whole gallery at a time: memory grows with the clips, not with their square."""
 
 
 def compute(samples: Samples) -> list[Measure]:
@@ -24,52 +28,80 @@ def compute(samples: Samples) -> list[Measure]:
     """
     if len(samples.texts) < 2:
         return []
-    distances = euclidean(samples.texts, samples.motions)
-    everyone = np.arange(len(distances))[None]
-    draws = [first_hits(distances, samples.same, pools(len(distances), samples, draw)) for draw in _draws(samples)]
-    gallery = first_hits(distances, samples.same, everyone)
-    in_pools = [_measure(f"r{rank}", [np.where(np.isnan(d), d, d < rank) for d in draws]) for rank in RANKS]
-    return in_pools + [_measure(f"gallery_r{rank}", [(gallery < rank).astype(float)]) for rank in RANKS]
+    in_pools, gallery = pool_ranks(samples), gallery_ranks(samples)
+    found = []
+    for rank in RANKS:
+        hits = in_pools < rank
+        found.append(Measure.of_clips(f"r{rank}", hits.mean(axis=0), half_interval(hits.mean(axis=1))))
+    return found + [Measure.of_clips(f"gallery_r{rank}", gallery < rank) for rank in RANKS]
+
+
+def pool_ranks(samples: Samples) -> np.ndarray:
+    """How many motions of its pool are nearer to each text than its first hit there, [redraws, n]."""
+    clips = len(samples.texts)
+    found = np.empty((samples.protocol.redraws, clips), dtype=np.int64)
+    texts, motions, place = _centred(samples)
+    for draw, ranks in enumerate(found):
+        members = pools(clips, samples, draw)
+        distances = euclidean(texts.take(members, axis=0), motions.take(place[members], axis=0))
+        # Equal motions are at bitwise equal distances, or rounding would decide their ranks.
+        equal = place[members]
+        first = (equal[:, :, None] == equal[:, None]).argmax(axis=2)
+        distances = np.take_along_axis(distances, first[:, None], axis=2)
+        hits = samples.same.take(members[:, :, None] * clips + members[:, None])
+        of_pools = first_hits(distances, hits)
+        # Who is lent to the last pool counts in the pool of its own, which is written after it.
+        ranks[members[-1]] = of_pools[-1]
+        ranks[members[:-1]] = of_pools[:-1]
+    return found
+
+
+def gallery_ranks(samples: Samples) -> np.ndarray:
+    """How many of all motions are nearer to each text than its first hit, [n]."""
+    texts, motions, place = _centred(samples)
+    found = np.empty(len(texts), dtype=np.int64)
+    for start in range(0, len(texts), BLOCK):
+        rows = slice(start, start + BLOCK)
+        found[rows] = first_hits(euclidean(texts[rows], motions)[:, place], samples.same[rows])
+    return found
 
 
 def pools(clips: int, samples: Samples, draw: int) -> np.ndarray:
-    """Indices [pools, size] of one redraw."""
+    """The pools [pools, size] of one redraw. The last one is filled up from the front of the shuffle."""
     size = min(samples.protocol.pool, clips)
     shuffled = rng(samples.protocol.seed, "pools", draw).permutation(clips)
-    return shuffled[: clips // size * size].reshape(-1, size)
+    return np.concatenate([shuffled, shuffled[: -clips % size]]).reshape(-1, size)
 
 
-def first_hits(distances: np.ndarray, same: np.ndarray, pools: np.ndarray) -> np.ndarray:
-    """For each clip's text [n], how many motions of its pool are nearer than its first hit; NaN without a pool.
+def first_hits(distances: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """For each row of distances [..., n, m], how many are smaller than its least one that is a hit [..., n, m] bool.
 
-    Motions at the same distance share their ranks by lot: pools are shuffled and the sort is stable, so a model that
-    answers one motion to everything scores at chance.
+    Motions at the same distance share their ranks by lot: a hit stands behind those before it in its row, and pools
+    are shuffled; so a model that answers one motion to everything scores at chance.
     """
-    ranks = np.full(len(distances), np.nan)
-    for pool in pools:
-        square = np.ix_(pool, pool)
-        nearest = np.argsort(distances[square], axis=1, kind="stable")
-        ranks[pool] = np.take_along_axis(same[square], nearest, axis=1).argmax(axis=1)
-    return ranks
+    of_hits = np.where(hits, distances, np.inf)
+    first = of_hits.argmin(axis=-1)[..., None]
+    nearest = np.take_along_axis(of_hits, first, axis=-1)
+    is_before = np.arange(distances.shape[-1]) < first
+    return np.asarray(((distances < nearest) | ((distances == nearest) & is_before)).sum(axis=-1))
 
 
 def euclidean(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Distances [n, m] in float64, row by row: the expanded square loses digits where points nearly meet."""
-    return np.stack([np.linalg.norm(point - two.astype(np.float64), axis=1) for point in one.astype(np.float64)])
+    """Distances [..., n, m] of float64 points around 0, by the expanded square, and by differences where that loses
+    digits: it is exact to about 1e-16 of the points' own squares, so only points that nearly meet need those."""
+    sizes = np.square(one).sum(axis=-1)[..., None] + np.square(two).sum(axis=-1)[..., None, :]
+    squares = sizes - 2.0 * (one @ two.swapaxes(-1, -2))
+    near = np.nonzero(squares < 1e-6 * sizes)
+    for start in range(0, len(near[0]), BLOCK):
+        *batch, row, column = (places[start : start + BLOCK] for places in near)
+        apart = one[(*batch, row)] - two[(*batch, column)]
+        squares[(*batch, row, column)] = np.square(apart).sum(axis=-1)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
 
-def _draws(samples: Samples) -> range:
-    return range(samples.protocol.redraws)
-
-
-def _measure(name: str, hits: list[np.ndarray]) -> Measure:
-    """Mean, interval over clips and spread over redraws of hits [redraws][n], NaN where a clip had no pool."""
-    table = np.stack(hits).astype(np.float64)
-    seen = table[:, ~np.isnan(table).all(axis=0)]
-    of_clips, of_draws = np.nanmean(seen, axis=0), np.nanmean(seen, axis=1)
-    return Measure(name, float(of_clips.mean()), half_interval(of_clips), half_interval(of_draws), len(of_clips))
-
-
-def half_interval(values: np.ndarray) -> float:
-    """1.96 sigma / sqrt(n) with the sample's sigma; nothing can be said of one value, which gives 0."""
-    return float(1.96 * values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+def _centred(samples: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Texts and different motions, float64, around the motions' mean; and for each motion [n] which of these it is."""
+    motions = samples.motions.astype(np.float64)
+    centre = motions.mean(axis=0)
+    unique, place = np.unique(motions, axis=0, return_inverse=True)
+    return samples.texts - centre, unique - centre, place.reshape(-1)

@@ -61,8 +61,18 @@ class Answer:
         return found
 
 
-def generate(language: Language, prompts: Mapping[str, str], mode: Mode, sampling: Sampling) -> dict[str, Answer]:
-    """The answer to each prompt, by key; a key also decides its row's randomness."""
+def generate(
+    language: Language,
+    prompts: Mapping[str, str],
+    mode: Mode,
+    sampling: Sampling,
+    begun: Mapping[str, Sequence[int]] | None = None,
+) -> dict[str, Answer]:
+    """The answer to each prompt, by key; a key also decides its row's randomness.
+
+    `begun` puts the first tokens of some answers into the model's mouth; it goes on from there, and they stand in the
+    answer with the log-probability 0. They must follow the mode's rules and leave something to be said.
+    """
     symbols = Symbols(language.vocabulary)
     chats = {key: language.vocabulary.chat(prompt) for key, prompt in prompts.items()}
     # Neighbours in length need the least padding.
@@ -71,6 +81,8 @@ def generate(language: Language, prompts: Mapping[str, str], mode: Mode, samplin
     for start in range(0, len(order), sampling.batch):
         keys = order[start : start + sampling.batch]
         rows = [_Row(key, chats[key], GUIDES[mode](symbols, sampling), sampling) for key in keys]
+        for row in rows:
+            row.begin((begun or {}).get(row.key, ()))
         _decode(language, symbols, rows, sampling.temperature)
         answers |= {row.key: row.answer(language.vocabulary) for row in rows}
     return {key: answers[key] for key in prompts}
@@ -258,6 +270,14 @@ class _Row:
         self.draws = rng(sampling.seed, "answer", key).random(sampling.max_tokens)
         self.ids: list[int] = []
         self.log_probs: list[float] = []
+
+    def begin(self, ids: Sequence[int]) -> None:
+        """Take tokens that are not the model's own. Raises `ValueError` where the guide ends before they do."""
+        for token in ids:
+            if self.is_done:
+                raise ValueError(f"the beginning of answer '{self.key}' leaves nothing to be said")
+            self.take(token, 0.0)
+        self.prompt = [*self.prompt, *ids]
 
     def take(self, token: int, log_prob: float) -> None:
         self.ids.append(token)

@@ -1,10 +1,11 @@
 """A joint space of sentences and motions: close means that the words fit the movement.
 
 Two are trained from the start, of different architecture, because a judge that rewards must not be the only one that
-reports. `evaluator_guo` and `evaluator_tmr` each define `MotionEncoder`, `TextEncoder` and `contrast`, their loss.
+reports. A file `evaluator_<architecture>` defines `MotionEncoder`, `TextEncoder`, `contrast`, their loss, and `reads`:
+how many numbers of a row the motion encoder sees. `evaluator_published` is never trained here and has no loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +19,21 @@ from torch import Tensor, nn
 
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
-from irg_core.models import evaluator_guo, evaluator_tmr
+from irg_core.models import evaluator_essential, evaluator_guo, evaluator_published, evaluator_tmr
 from irg_core.records.wording import words
 
-ARCHITECTURES: dict[str, ModuleType] = {"guo": evaluator_guo, "tmr": evaluator_tmr}
+ARCHITECTURES: dict[str, ModuleType] = {
+    "guo": evaluator_guo,
+    "tmr": evaluator_tmr,
+    "essential": evaluator_essential,
+    "published": evaluator_published,
+}
 PATCH = 4
 """Frames that one motion token covers: clips are cropped to whole patches, so that a decoded clip and its source are
 judged on the same footing."""
-CONTACTS = 4
-"""The last features, foot contacts, are dropped: they are near-binary and would dominate after normalising."""
-BATCH = 64
+BATCH = 32
 PADDING, UNKNOWN = 0, 1
+TAGS = "tags.json"
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,18 @@ class Evaluator(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EvaluatorConfig, vocabulary: Sequence[str], features: int) -> None:
+    def __init__(
+        self, config: EvaluatorConfig, vocabulary: Sequence[str], features: int, tags: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         design = ARCHITECTURES[config.architecture]
         self.config = config
         self.vocabulary = list(vocabulary)
+        self.tags = dict(tags or {})
         self._index = {word: index + UNKNOWN + 1 for index, word in enumerate(vocabulary)}
-        self.motions = design.MotionEncoder(features - CONTACTS, config.width, config.layers, config.embedding)
+        self._reader = evaluator_published.Reader(vocabulary, self.tags) if design is evaluator_published else None
+        self._read = design.reads(features)
+        self.motions = design.MotionEncoder(self._read, config.width, config.layers, config.embedding)
         self.texts = design.TextEncoder(config.words, config.width, config.layers, config.embedding)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
@@ -70,12 +80,35 @@ class Evaluator(nn.Module):
         return evaluator
 
     @classmethod
+    def published(cls, root: Path, texts: Path) -> Self:
+        """The field's evaluator from the files it was published as, and the `texts/` of the corpus it reads.
+
+        Raises `ModelError` where a file is missing or does not fit.
+        """
+        files = (evaluator_published.CHECKPOINT, evaluator_published.STATISTICS, evaluator_published.VECTORS)
+        checkpoint, mean, vectors = (evaluator_published.only(root, pattern) for pattern in files)
+        vocabulary, known = evaluator_published.word_vectors(vectors.parent)
+        stats = {name: np.load(mean.with_name(f"{name}.npy"), allow_pickle=False) for name in ("mean", "std")}
+        state = evaluator_published.weights(checkpoint)
+        state |= {name: torch.from_numpy(values.astype(np.float32)) for name, values in stats.items()}
+        state["texts.vectors"] = torch.from_numpy(known)
+        width, embedding = state["motions.movement.out_net.weight"].shape[0], state["texts.recurrent.output_net.3.bias"]
+        config = EvaluatorConfig("published", len(vocabulary), width, 1, len(embedding))
+        evaluator = cls(config, vocabulary, len(stats["mean"]), evaluator_published.tokens_of(texts))
+        try:
+            evaluator.load_state_dict(state)
+        except RuntimeError as error:
+            raise ModelError(f"{checkpoint} does not fit the statistics in {mean.parent} ({error})") from error
+        return evaluator.eval()
+
+    @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a trained evaluator. Raises `ModelError` where the folder is incomplete or does not fit."""
         try:
             config = EvaluatorConfig(**read_json(folder / "config.json"))
             weights = load_file(folder / "weights.safetensors")
-            evaluator = cls(config, read_json(folder / "vocabulary.json"), len(weights["mean"]))
+            tags = read_json(folder / TAGS) if (folder / TAGS).exists() else {}
+            evaluator = cls(config, read_json(folder / "vocabulary.json"), len(weights["mean"]), tags)
             evaluator.load_state_dict(weights)
         except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
             raise ModelError(f"{folder} is no evaluator ({error}); `dvc repro train_evaluators` makes it") from error
@@ -86,6 +119,8 @@ class Evaluator(nn.Module):
         save_file(weights, folder / "weights.safetensors")
         write_json(folder / "config.json", asdict(self.config))
         write_json(folder / "vocabulary.json", self.vocabulary)
+        if self.tags:
+            write_json(folder / TAGS, self.tags)
 
     def embed_motions(self, features: Sequence[np.ndarray]) -> np.ndarray:
         """Motions [frames, 263 or 251], not normalised, to points [n, embedding] float32."""
@@ -96,15 +131,18 @@ class Evaluator(nn.Module):
         return self._embed([self.text_input(text) for text in texts], self.texts)
 
     def motion_input(self, features: np.ndarray) -> Tensor:
-        """Normalised frames [whole patches, 259 or 247]; a clip shorter than a patch holds its last frame."""
+        """Normalised frames [whole patches, as many as are read]; a clip shorter than a patch holds its last frame."""
         if not len(features):
             raise ModelError("a motion without frames cannot be embedded; count it as a failure before")
         frames = torch.from_numpy(np.array(features, dtype=np.float32))
         frames = torch.cat([frames, frames[-1:].expand(max(0, PATCH - len(frames)), -1)])
         frames = frames[: len(frames) // PATCH * PATCH]
-        return ((frames - self.mean) / self.std)[:, :-CONTACTS]
+        return (frames[:, : self._read] - self.mean[: self._read]) / self.std[: self._read]
 
     def text_input(self, text: str) -> Tensor:
+        """Indices of the words [L], or what else the architecture reads."""
+        if self._reader:
+            return self._reader(text)
         return torch.tensor([self._index.get(word, UNKNOWN) for word in words(text)] or [UNKNOWN])
 
     @torch.inference_mode()

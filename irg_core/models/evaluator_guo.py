@@ -1,11 +1,20 @@
 """The field's evaluator in the manner of Guo et al. (2022): movement convolutions, then recurrent nets both ways.
 
-Points are not normalised; wrong pairs are pushed apart up to a margin. Written from the paper's description.
+Points are not normalised; wrong pairs are pushed apart up to a margin. Written from the paper's description;
+`evaluator_published` is the net as it was published, for those who have its weights.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+CONTACTS = 4
+
+
+def reads(width: int) -> int:
+    """Of a row of so many numbers, how many from its start: all but the foot contacts, which are near-binary and would
+    dominate after normalising."""
+    return width - CONTACTS
 
 
 class Recurrent(nn.Module):
@@ -35,12 +44,23 @@ class MotionEncoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Frames [n, T, features] to points [n, embedding]."""
-        signal, remaining = frames.transpose(1, 2), lengths
+        signal, remaining = frames, lengths
         for convolution in self.movement:
-            signal, remaining = functional.leaky_relu(convolution(signal), 0.2), remaining // 2
+            signal, remaining = functional.leaky_relu(halved(signal, convolution), 0.2), remaining // 2
             # Padding must stay zero, or a row's last step would depend on the rows beside it.
-            signal = signal * (torch.arange(signal.shape[2]) < remaining[:, None])[:, None]
-        return self.recurrent(self.steps(signal.transpose(1, 2)), remaining)
+            signal = signal * (torch.arange(signal.shape[1]) < remaining[:, None])[..., None]
+        return self.recurrent(self.steps(signal), remaining)
+
+
+def halved(signal: Tensor, convolution: nn.Module) -> Tensor:
+    """A convolution of width 4, stride 2 and padding 1 over [n, T, channels], T even, to [n, T/2, channels].
+
+    As one product of the four frames of each step: twice as fast on a processor as the library's convolution.
+    """
+    windows = functional.pad(signal, (0, 0, 1, 1)).unfold(1, 4, 2)
+    weight: Tensor = convolution.weight  # type: ignore[assignment]
+    bias: Tensor = convolution.bias  # type: ignore[assignment]
+    return functional.linear(windows.transpose(2, 3).flatten(2), weight.transpose(1, 2).flatten(1), bias)
 
 
 class TextEncoder(nn.Module):

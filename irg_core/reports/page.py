@@ -8,28 +8,37 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from irg_core.dialogue import SENTINEL
+from irg_core.records.changes import Effect, Step
+from irg_core.records.reasoning import Rounds, Share
 from irg_core.records.training import LogRow
 from irg_core.reports import drawings
 from irg_core.reports.dataset import Sample
 from irg_core.reports.findings import Finding, by_sentence
+from irg_core.reports.gallery import SCRIPT, Gallery
+from irg_core.reports.overview import SPLITS, Overview
 from irg_core.reports.player import Track, head, player
-from irg_core.reports.readings import Reading
+from irg_core.reports.published import Published
 from irg_core.reports.results import Results
 
 REPORT, DATASET, STYLE = (Path(__file__).with_name(name) for name in ("page.html", "dataset.html", "page.css"))
 FEW = 32
 """Test clips below which a table says little, and is marked so."""
+JUDGING = (
+    ("accepted, of right motions", ("accepted", "none")),
+    ("accepted, of flawed ones", ("accepted", "flawed")),
+    ("of the accepted, right", ("sentinel precision", "all")),
+    ("area of the alignment score", ("alignment score", "flawed")),
+    ("grounded, of flawed ones", ("grounded", "flawed")),
+    ("the flaw is gone from the next motion", ("flaw gone", "flawed")),
+    ("something else is broken in it", ("something else broken", "flawed")),
+    ("it is closer to the goal motion, held-out evaluator", ("closer by 'report'", "flawed")),
+    ("fulfilled in the end, from a flawed start", ("fulfilled in the end", "flawed")),
+    ("fulfilled in the end, from another goal's motion", ("fulfilled in the end", "random")),
+)
+"""Lines of the table about judging and mending: label, and the share's name and group."""
 UNDRAWN = {"learning_rate", "gradient_norm"}
 """Numbers of the machinery; they stay in training.parquet."""
-
-
-@dataclass(frozen=True)
-class Story:
-    """One trace with its motions: the goal's, then that of each round which has one."""
-
-    reading: Reading
-    goal_seconds: float
-    tracks: list[Track]
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,16 @@ class Report:
     logs: Mapping[str, Sequence[LogRow]]  # by model
     verdicts: Mapping[str, Mapping[str, Any]]
     rejections: Mapping[str, Mapping[str, int]]  # stage -> reason -> rows
-    stories: Sequence[Story]
+    steps: Sequence[Step]  # what each stage changed
+    subset: str  # the test clips that `steps` compares over
+    compared: int  # how many they are
+    shares: Mapping[str, Mapping[tuple[str, str], Share]]  # by model, then by name and group
+    rounds: Mapping[str, Sequence[Rounds]]  # by model
+    traces: Gallery
+    probes: Gallery
     corpora: Sequence[str]  # each has an audit page, corpus/<name>.html
+    published: Sequence[Published]  # what others measured on the same corpora
+    provenance: Mapping[str, str]  # what this report was made from
 
 
 def render(report: Report) -> str:
@@ -58,12 +75,50 @@ def render(report: Report) -> str:
         few=FEW,
         findings=by_sentence(report.findings),
         judges=list(dict.fromkeys(finding.evaluator for finding in report.findings)),
+        columns=list(dict.fromkeys((one.judge, one.name) for step in report.steps for one in step.effects)),
+        effect_of=_effect_of,
+        told=told,
+        sentinel=SENTINEL,
+        judging=JUDGING,
+        kinds=list(dict.fromkeys(group for shares in report.shares.values() for _, group in shares if group != "all")),
+        rounds=_rounds(report),
+        gallery_script=Markup(SCRIPT.read_text(encoding="utf-8")),
     )
 
 
-def render_dataset(samples: Mapping[str, Sequence[Sample]]) -> str:
-    """The dataset page, from samples by corpus."""
-    return _page(DATASET, corpora=samples, tracks=_tracks)
+def _effect_of(step: Step, column: tuple[str, str]) -> Effect | None:
+    return next((one for one in step.effects if (one.judge, one.name) == column), None)
+
+
+def told(step: Step) -> str:
+    """What a step comes to, in words."""
+    parts = []
+    for verdict in ("better", "worse"):
+        named = [f"{one.name} ({one.judge})" for one in step.effects if one.verdict == verdict]
+        parts += [f"{verdict} in {', '.join(named)}"] if named else []
+    if not parts:
+        return "no difference shown in any of these numbers"
+    rest = sum(one.verdict not in ("better", "worse") for one in step.effects)
+    return "; ".join([*parts, *([f"no difference shown in the other {rest}"] if rest else [])])
+
+
+def _rounds(report: Report) -> list[tuple[str, str, str]]:
+    """Title, legend and drawing: one chart an evaluator, one line a model."""
+    series: dict[str, dict[str, list[drawings.Point]]] = {}
+    for model, rows in report.rounds.items():
+        for row in rows:
+            if row.subset == report.subset:
+                line = [(float(place), far) for place, far in enumerate(row.distances, start=1)]
+                series.setdefault(row.evaluator, {})[model] = line
+    return [
+        (f"evaluator {evaluator}, by round", drawings.legend(lines), drawings.curves(lines))
+        for evaluator, lines in series.items()
+    ]
+
+
+def render_dataset(samples: Mapping[str, Sequence[Sample]], found: Overview | None = None) -> str:
+    """The dataset page, from samples by corpus and what was counted."""
+    return _page(DATASET, corpora=samples, tracks=_tracks, overview=found, splits=SPLITS)
 
 
 def _tracks(sample: Sample) -> list[Track]:
@@ -79,7 +134,8 @@ def _page(template: Path, **values: object) -> str:
 
 
 def _is_worth_a_chart(table: Results) -> bool:
-    return "/" not in table.subset and max(line.clips for line in table.lines) >= FEW
+    is_of_retrieval = any("r3" in line.scores for line in table.lines)
+    return is_of_retrieval and "/" not in table.subset and max(line.clips for line in table.lines) >= FEW
 
 
 def _curves(rows: Sequence[LogRow]) -> list[tuple[str, str, str]]:

@@ -1,12 +1,10 @@
 """Traces as stories: what a model made of its goal, each motion it generated, and what it said of each."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irg_core import dialogue
 from irg_core.records.evaluation import Generation
-from irg_core.seeds import derive
 
 _CODES = re.compile(r"<Motion_(\d+)>")
 _BLOCK = re.compile(r"\[(analyze|generate|assess)\](.*?)(?:\[/\1\]|$)", re.DOTALL)
@@ -25,7 +23,6 @@ class Round:
 class Reading:
     """One answer as a story."""
 
-    model: str
     goal: str
     clip_id: str  # whose caption the goal is
     stop: str
@@ -33,18 +30,7 @@ class Reading:
     rounds: list[Round]
 
 
-def readings(generations: Sequence[Generation], model: str, count: int, seed: int) -> list[Reading]:
-    """Some answers of one model, drawn by lot; of each number of motions one comes first, so that loops are seen."""
-    drawn = sorted(generations, key=lambda row: derive(seed, "reading", row.generation_id))
-    seen: dict[int, int] = {}
-    turns = []
-    for row in drawn:
-        turns.append((seen.setdefault(len(row.motions), 0), -len(row.motions), row))
-        seen[len(row.motions)] += 1
-    return [reading(row, model) for _, _, row in sorted(turns, key=lambda turn: turn[:2])[:count]]
-
-
-def reading(row: Generation, model: str) -> Reading:
+def reading(row: Generation) -> Reading:
     """The blocks of a trace; the plans between them always say the same. A trace that breaks off is read as far as
     it goes, and of an answer without blocks all is one motion."""
     blocks = [(match[1], match[2].strip()) for match in _BLOCK.finditer(row.answer)] or [("generate", row.answer)]
@@ -55,7 +41,7 @@ def reading(row: Generation, model: str) -> Reading:
         if kind == "generate":
             following, said = told[index + 1] if index + 1 < len(told) else ("", "")
             rounds.append(Round(_codes(text), *(_judgement(said) if following == "assess" else ("", ""))))
-    return Reading(model, row.text, row.clip_id, row.stop, analysis, rounds)
+    return Reading(row.text, row.clip_id, row.stop, analysis, rounds)
 
 
 def _codes(text: str) -> list[int]:

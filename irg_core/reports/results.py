@@ -9,8 +9,10 @@ from irg_core.records.evaluation import Score
 REFERENCES = ("real", "random", "mean-pose", "reconstruction")
 TRIES = ("only", "first", "final")
 COLUMNS = {
-    "r1": "R@1", "r2": "R@2", "r3": "R@3", "gallery_r3": "gallery R@3", "fid": "FID", "mm_dist": "MM-Dist",
-    "diversity": "Diversity",
+    "r1": "R@1", "r2": "R@2", "r3": "R@3", "gallery_r3": "gallery R@3", "fid": "FID", "fid_inf": "FID∞",
+    "mm_dist": "MM-Dist", "diversity": "Diversity", "foot_skate": "foot skate, cm/s",
+    "penetration": "below the floor, mm", "jerk": "jerk, m/s³", "bone_drift": "bone drift, %", "mpjpe": "MPJPE, mm",
+    "codes_used": "codes used", "code_perplexity": "perplexity of codes",
 }  # fmt: skip
 """Metrics in the order they are shown; a further one of the metrics room follows under its own name."""
 
@@ -92,7 +94,8 @@ def _lines(scores: Sequence[Score], subset: str, evaluator: str, models: Sequenc
 def _text(table: Results) -> str:
     columns = table.columns
     label = f"*{table.subset}*" if table.subset.startswith("synthetic") else table.subset
-    head = f"{label}, evaluator '{table.evaluator}', {max(line.clips for line in table.lines)} test clips"
+    judge = "no evaluator" if table.evaluator == "motion" else f"evaluator '{table.evaluator}'"
+    head = f"{label}, {judge}, {max(line.clips for line in table.lines)} test clips"
     rows = [["", *columns.values()]]
     rows += [[line.name, *(cell(line.scores.get(metric)) for metric in columns)] for line in table.lines]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

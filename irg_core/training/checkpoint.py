@@ -4,11 +4,7 @@ The fingerprint covers parameters, inputs and code: weights of another question 
 killed and resumed ends with the same bytes as one that was not, because everything random is drawn from the step.
 """
 
-import dataclasses
-import hashlib
-import json
 import shutil
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from irg_core.files import read_json, whole_folder, write_json
+from irg_core.fingerprints import fingerprint, of_file
 
 RUNS = Path("runs")
 
@@ -77,19 +74,6 @@ def checkpoints(stage: str, params: Any, inputs: list[Path], every: int) -> Chec
     return Checkpoints(RUNS / stage / fingerprint(params, inputs), every)
 
 
-def fingerprint(params: Any, inputs: list[Path]) -> str:
-    """A hash over a params dataclass, the content of files and folders, and the source of all loaded project code."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(params), sort_keys=True).encode())
-    digest.update(torch.__version__.encode())
-    for path in inputs:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                digest.update(f"{file.name}\0{_hash(file)}\0".encode())
-    for source in _sources():
-        digest.update(f"{source.name}\0{_hash(source)}\0".encode())
-    return digest.hexdigest()[:16]
-
-
 def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """The weights, buffers and optimizer moments of a training, by name; tied weights once."""
     tensors = {f"model/{name}": tensor.detach() for name, tensor in _weights(model).items()}
@@ -125,19 +109,4 @@ def _load(place: Path) -> Saved:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    return {file.name: _hash(file) for file in sorted(folder.iterdir()) if file.name != "manifest.json"}
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _sources() -> list[Path]:
-    """The files of every project module that is loaded: more than a training needs at times, never less.
-
-    How the stage was started, watched or not, is no part of it.
-    """
-    names = (name for name in sorted(sys.modules) if name.split(".")[0] in {"irg_core", "pipelines"})
-    ours = [sys.modules[name] for name in names if name != "pipelines.__main__"]
-    return [Path(module.__file__) for module in ours if module.__file__]
+    return {file.name: of_file(file) for file in sorted(folder.iterdir()) if file.name != "manifest.json"}

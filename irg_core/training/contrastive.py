@@ -29,7 +29,7 @@ GROUP = 16
 class EvaluatorParams:
     """train_evaluators.<e>: one evaluator and its training."""
 
-    architecture: Literal["guo", "tmr"]
+    architecture: Literal["guo", "tmr", "essential"]
     """The file irg_core/models/evaluator_<architecture>.py."""
     seed: int
     width: int

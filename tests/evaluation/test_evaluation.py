@@ -10,18 +10,22 @@ import pytest
 from irg_core.evaluation import answers
 from irg_core.evaluation.answers import Asked, Shown
 from irg_core.evaluation.goals import Goal, goals, subsets
+from irg_core.evaluation.memory import Memory
 from irg_core.evaluation.scores import exchanged, scores
 from irg_core.models.decoding import Sampling
 from irg_core.models.evaluator import Evaluator
 from irg_core.models.language import Language, LanguageConfig
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.models.vqvae import MotionTokenizer, VqConfig, VqVae
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
 from irg_core.records.annotation import Caption
 from irg_core.records.evaluation import Protocol
 from irg_core.records.motion import Clip, Split
 from irg_core.seeds import rng
 
 PROTOCOL = Protocol(seed=1, pool=4, redraws=3, pairs=10, near_identical=0.9)
+LIMITS = section("kinematics", KinematicsParams)
 SAMPLING = Sampling(seed=1, temperature=1.0, max_tokens=120, max_codes=6, max_text=8, max_rounds=2, batch=8)
 VERBS = ["walks", "runs", "jumps", "bows", "waves", "kicks", "turns", "squats"]
 
@@ -47,7 +51,7 @@ def asked(tmp_path: Path) -> Callable[[str], Asked]:
 
     def make(model: str) -> Asked:
         weights = tmp_path / ("references" if model == "references" else "model")
-        return Asked(model, weights, asked_goals(), codec, SAMPLING, 2, 1, map)
+        return Asked(model, weights, asked_goals(), codec, SAMPLING, 2, 1, map, Memory(tmp_path / "memory" / model))
 
     return make
 
@@ -114,17 +118,43 @@ def test_an_answer_without_a_motion_is_counted_and_stays(asked: Callable[[str], 
     assert [len(frames) for frames in decoded] == [4, 4, 8]
 
 
-def test_every_row_is_scored_in_every_space_on_every_subset() -> None:
-    judges = {
-        name: Evaluator.create(kind, 16, 1, 8, VERBS, {"mean": [0.0] * 263, "std": [1.0] * 263})
-        for name, kind in (("reward", "guo"), ("report", "tmr"))
-    }
+@pytest.fixture
+def judges() -> dict[str, Evaluator]:
+    stats = {"mean": [0.0] * 263, "std": [1.0] * 263}
+    kinds = (("reward", "guo"), ("report", "tmr"))
+    return {name: Evaluator.create(kind, 16, 1, 8, VERBS, stats) for name, kind in kinds}
+
+
+def test_every_row_is_scored_in_every_space_on_every_subset(judges: dict[str, Evaluator]) -> None:
     real = [goal.clip.features for goal in asked_goals()]
     shown = [Shown("real", "only", real), Shown("random", "only", real, is_shuffled=True)]
     parts = subsets(asked_goals(), {"made"})
-    found = list(scores(shown, asked_goals(), parts, judges, ["r_precision", "mm_dist"], PROTOCOL))
+    scored = list(scores(shown, asked_goals(), parts, judges, ["r_precision", "mm_dist"], PROTOCOL, LIMITS))
+    found = [one.score for one in scored]
     places = {(s.row, s.evaluator, s.subset, s.metric) for s in found}
     assert len(places) == len(found) == 2 * 2 * 3 * 7
     whole = {s.row: s for s in found if (s.evaluator, s.subset, s.metric) == ("report", "synthetic", "mm_dist")}
     assert whole["real"].mean != whole["random"].mean
     assert whole["real"].n == len(VERBS)
+    assert all(one.score.mean == pytest.approx(np.mean(one.values.values), abs=1e-5) for one in scored)
+
+
+def test_what_needs_no_space_is_measured_once_and_not_of_shuffled_rows(judges: dict[str, Evaluator]) -> None:
+    real = [goal.clip.features for goal in asked_goals()]
+    shown = [
+        Shown("real", "only", real),
+        Shown("random", "only", real, is_shuffled=True),
+        Shown("reconstruction", "only", [frames[:-3] for frames in real], codes=[[index, 3] for index in range(8)]),
+    ]
+    found = [one.score for one in scores(shown, asked_goals(), subsets(asked_goals(), {"made"}), judges,
+             ["plausibility", "tokenizer"], PROTOCOL, LIMITS)]  # fmt: skip
+    assert {score.evaluator for score in found} == {"motion"}
+    whole = [score for score in found if score.subset == "synthetic"]
+    assert [score.metric for score in whole if score.row == "real"] == [
+        "foot_skate", "penetration", "jerk", "bone_drift"
+    ]  # fmt: skip
+    assert {score.row for score in whole} == {"real", "reconstruction"}
+    tokenizer = {score.metric: score.mean for score in whole if score.row == "reconstruction"}
+    assert (tokenizer["mpjpe"], tokenizer["codes_used"]) == (0.0, 8)
+    (seen,) = [s.mean for s in found if (s.subset, s.metric) == ("synthetic/seen", "codes_used")]
+    assert seen == 5

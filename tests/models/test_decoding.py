@@ -117,6 +117,23 @@ def test_the_cache_says_what_a_full_pass_says(language: Language) -> None:
         torch.testing.assert_close(found, torch.tensor(answer.log_probs), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("mode", ["motion", "free", "enforced"])
+def test_an_answer_that_is_begun_for_the_model_goes_on_as_its_own_would(language: Language, mode: Mode) -> None:
+    """The first half of each answer is put into the model's mouth: it says the same second half."""
+    short = replace(SAMPLING, temperature=0.0, max_tokens=40)
+    own = generate(language, GOALS, mode, short)
+    begun = {key: answer.ids[: len(answer.ids) // 2] for key, answer in own.items()}
+    continued = generate(language, GOALS, mode, short, begun)
+    assert {key: answer.ids for key, answer in continued.items()} == {key: answer.ids for key, answer in own.items()}
+    assert {key: answer.text for key, answer in continued.items()} == {key: answer.text for key, answer in own.items()}
+
+
+def test_a_beginning_must_leave_something_to_say(language: Language) -> None:
+    whole = language.vocabulary.encode(dialogue.motion([1, 2]))
+    with pytest.raises(ValueError, match="leaves nothing to be said"):
+        generate(language, {"one": "walk"}, "motion", SAMPLING, {"one": [*whole, whole[-1]]})
+
+
 def test_draws_follow_the_models_probabilities(language: Language) -> None:
     """First codes of 600 draws against the probabilities that the model gives them."""
     answers = generate(

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from irg_core.errors import ModelError
+from irg_core.models import evaluator_essential, evaluator_guo, evaluator_tmr
 from irg_core.models.evaluator import Evaluator
 from irg_core.seeds import rng
 
 STATS = {"mean": [0.0] * 263, "std": [1.0] * 263}
 CAPTIONS = ["a person walks forward", "a person waves with the left hand twice"]
-ARCHITECTURES = ["guo", "tmr"]
+ARCHITECTURES = ["guo", "tmr", "essential"]
 
 
 def evaluator(architecture: str) -> Evaluator:
@@ -82,3 +84,30 @@ def test_a_folder_that_is_no_evaluator_says_so(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config | {"width": 64}))
     with pytest.raises(ModelError, match="is no evaluator"):
         Evaluator.load(tmp_path)
+
+
+def test_the_essential_evaluator_sees_the_root_and_the_positions_of_either_skeleton_and_nothing_else() -> None:
+    assert [evaluator_essential.reads(width) for width in (263, 251)] == [67, 64]
+    judge, (clip,) = evaluator("essential"), motions(40)
+    hidden, shown = clip.copy(), clip.copy()
+    hidden[:, 67:] = 9.0
+    shown[:, 66] = 9.0
+    assert np.array_equal(judge.embed_motions([clip]), judge.embed_motions([hidden]))
+    assert not np.allclose(judge.embed_motions([clip]), judge.embed_motions([shown]))
+
+
+def test_the_summary_alone_is_what_a_whole_layer_gives_it() -> None:
+    """The last layer works out one state of each row; torch's own layer, which works out all, must agree."""
+    transformer = evaluator_tmr.Transformer(32, 1, 16).eval()
+    steps = torch.randn(3, 9, 32, generator=torch.Generator().manual_seed(1))
+    is_padding = torch.arange(9) > torch.tensor([8, 4, 1])[:, None]
+    layer = transformer.layers[0]
+    whole = layer(steps, src_key_padding_mask=is_padding)[:, 0]
+    assert torch.allclose(evaluator_tmr.summarised(layer, steps, is_padding), whole, atol=1e-5)
+
+
+def test_halving_by_windows_is_the_librarys_convolution() -> None:
+    convolution = torch.nn.Conv1d(7, 5, 4, 2, 1)
+    signal = torch.randn(3, 12, 7, generator=torch.Generator().manual_seed(1))
+    expected = convolution(signal.transpose(1, 2)).transpose(1, 2)
+    assert torch.allclose(evaluator_guo.halved(signal, convolution), expected, atol=1e-5)

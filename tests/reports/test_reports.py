@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -14,17 +15,24 @@ from irg_core import dialogue
 from irg_core.dialogue import SENTINEL, Round, Trace
 from irg_core.motion import skeleton
 from irg_core.motion.features import extract
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
 from irg_core.records.annotation import Assessment, Caption, Flawed, Pair
+from irg_core.records.changes import Effect, Step
 from irg_core.records.evaluation import Generation, Score
 from irg_core.records.motion import Clip, Facts, Phase, SourceCaption
+from irg_core.records.reasoning import Probed, Rounds, Share
 from irg_core.records.training import LogRow
-from irg_core.reports import drawings, findings, page, pictures, results
+from irg_core.reports import drawings, exhibits, findings, page, pictures, results
 from irg_core.reports.dataset import Corpus, samples
-from irg_core.reports.page import Report, Story
-from irg_core.reports.player import Track
+from irg_core.reports.exhibits import Room
+from irg_core.reports.gallery import Gallery
+from irg_core.reports.page import Report
+from irg_core.reports.published import published
 from irg_core.reports.readings import Round as Told
-from irg_core.reports.readings import reading, readings
+from irg_core.reports.readings import reading
 
+LIMITS = section("kinematics", KinematicsParams)
 IDENTITY = np.tile([1.0, 0.0, 0.0, 0.0], (1, 22, 1))
 MODELS = ["references", "base", "stage2"]
 
@@ -96,7 +104,7 @@ def generation(index: int, rounds: int) -> Generation:
 
 
 def test_a_trace_reads_as_a_story_round_by_round() -> None:
-    told = reading(generation(0, 2), "m")
+    told = reading(generation(0, 2))
     assert told.analysis == "A wave."
     assert told.rounds == [
         Told([1, 2, 3], "The arm is wrong.", "Use the <other> arm."),
@@ -107,18 +115,51 @@ def test_a_trace_reads_as_a_story_round_by_round() -> None:
 def test_a_trace_that_breaks_off_is_read_as_far_as_it_goes() -> None:
     whole = generation(0, 2).answer
     cut = whole[: whole.index("Assessment: It fits") + 16]
-    told = reading(dataclasses.replace(generation(0, 2), answer=cut), "m")
+    told = reading(dataclasses.replace(generation(0, 2), answer=cut))
     assert told.rounds[1] == Told(list(range(12)), "It f", "")
-    told = reading(dataclasses.replace(generation(0, 1), answer="broken <Motion><Motion_7><Motion_8>"), "m")
+    told = reading(dataclasses.replace(generation(0, 1), answer="broken <Motion><Motion_7><Motion_8>"))
     assert told.rounds == [Told([7, 8], "", "")]
-    assert reading(dataclasses.replace(generation(0, 1), answer="words only"), "m").rounds == [Told([], "", "")]
+    assert reading(dataclasses.replace(generation(0, 1), answer="words only")).rounds == [Told([], "", "")]
 
 
-def test_traces_are_drawn_so_that_loops_are_seen() -> None:
-    rows = [generation(index, 1) for index in range(20)] + [generation(99, 2)]
-    drawn = readings(rows, "m", 3, seed=1)
-    assert [len(told.rounds) for told in drawn] == [2, 1, 1]
-    assert drawn == readings(list(reversed(rows)), "m", 3, seed=1)
+def room() -> Room:
+    """Goals whose motion stands still, and codes that decode to the same pose."""
+    clips = {f"c{n}": Clip(f"c{n}", "made", f"c{n}", "stand", extract(STILL), [], "") for n in range(100)}
+    return Room(clips, lambda codes: extract(np.tile(STILL[:1], (4 * len(codes) + 20, 1, 1))), LIMITS)
+
+
+def test_exhibits_are_drawn_by_lot_whatever_the_order_of_rows() -> None:
+    rows = [generation(index, 1 + index % 2) for index in range(40)]
+    drawn = exhibits.traces(rows, room(), 6, seed=1).exhibits
+    assert [one.about for one in drawn] == [one.about for one in exhibits.traces(rows[::-1], room(), 6, 1).exhibits]
+    assert len({one.about for one in drawn}) == 6
+
+
+def test_a_trace_is_shown_with_its_outcome_and_what_facts_say_of_its_words() -> None:
+    row = dataclasses.replace(generation(0, 2), text="a person waves with the left hand")
+    (shown,) = exhibits.traces([row], room(), 1, seed=1).exhibits
+    assert shown.tags == {"outcome": "missed", "action": "wave", "motions": "2", "stop": "satisfied"}
+    assert [track.label for track in shown.tracks] == ["goal motion", "round 1", "round 2"]
+    assert [column.title for column in shown.columns] == ["Goal motion", "Round 1", "Round 2"]
+    still = dataclasses.replace(row, text="a person stands still")
+    assert exhibits.traces([still], room(), 1, seed=1).exhibits[0].tags["outcome"] == "fulfilled"
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepts", "outcome"),
+    [("none", True, "judged right"), ("none", False, "judged wrong"), ("mirror", True, "judged wrong"),
+     ("mirror", False, "judged right")],
+)  # fmt: skip
+def test_a_known_flaw_is_shown_with_what_the_model_made_of_it(kind: str, accepts: bool, outcome: str) -> None:
+    row = Probed(
+        f"m|c0/0~{kind}", "c0/0", "c0", "made", "a person stands still", kind, "{}", [1, 2], "The body walks forward.",
+        "Stand still.", [] if accepts else [[3, 4]], -1.0, accepts, True, False, True, True, [],
+    )  # fmt: skip
+    (shown,) = exhibits.probes([row], room(), 1, seed=1).exhibits
+    assert shown.tags["outcome"] == outcome
+    assert shown.tags["flaw"] == ("no flaw" if kind == "none" else kind)
+    assert len(shown.tracks) == len(shown.columns) == (2 if accepts else 3)
+    assert "contradicted" in shown.columns[1].sayings[0].marked, "nobody walks here"
 
 
 def test_curves_have_round_ticks_within_their_axes() -> None:
@@ -136,7 +177,10 @@ def report() -> Report:
     logs = {"base": [LogRow("0", 0, "loss", 2.0), LogRow("1", 10, "loss", 1.0), LogRow("2", 10, "heldout_loss", 1.5)]}
     counts = {"clips": 2, "failures": 0, "wellformed": 2, "stops": {"single": 2}, "motions": {"1": 2}}
     tables = results.tables(SCORES, MODELS)
-    told = reading(generation(0, 2), "stage2")
+    step = Step("base", "stage2, final", [
+        Effect("held-out", "R@3 in pools", 0.5, 0.62, 0.08, 0.16, 0.001, "better"),
+        Effect("motion", "foot skate", 1.0, 2.0, 0.5, 1.5, 0.001, "worse"),
+    ], ["R@3 is paid for: foot skate (motion) got worse"])  # fmt: skip
     return Report(
         results=tables,
         pool=32,
@@ -145,8 +189,16 @@ def report() -> Report:
         logs=logs,
         verdicts={"clips": {"holds": True, "outcomes": [1, 2], "facts": {"made": {"train": 3}}}},
         rejections={"verify": {"wrong sentinel": 4}, "ingest": {}},
-        stories=[Story(told, 2.2, [Track("goal motion", STILL), Track("round 1", STILL), Track("round 2", STILL)])],
+        steps=[step],
+        subset="synthetic",
+        compared=400,
+        shares={"stage2": {("accepted", "none"): Share("accepted", "none", 0.7, 0.1, 40)}},
+        rounds={"stage2": [Rounds("report", "synthetic", [1.0, 0.9], 0.1, 0.02, 400)]},
+        traces=exhibits.traces([generation(0, 2)], room(), 1, seed=1),
+        probes=Gallery([]),
         corpora=["mocap"],
+        published=published(["humanml3d"]),
+        provenance={"commit when it was made": "0123abcd"},
     )
 
 
@@ -161,6 +213,11 @@ def test_the_report_is_one_file_and_escapes_what_models_say() -> None:
     assert "synthetic" in html
     assert "wrong sentinel" in html
     assert html.count('class="panel"') == 3
+    assert "better in R@3 in pools (held-out); worse in foot skate (motion)" in html
+    assert "R@3 is paid for" in html
+    assert "0123abcd" in html
+    assert "Known flaws" not in html
+    assert "0.797" in html, "the published number of real motions stands beside a build of that corpus"
     assert not re.search(r"""(src|href)=["'](?!#|[\w/]+\.html)""", without_library(html))
     assert "http" not in without_library(html)
     assert len(html) < 1_000_000

@@ -26,7 +26,7 @@ Trained = tuple[Language, list[LogRow]]
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
-    with ray_of(RuntimeParams("ray", 2, "", 1), 2):
+    with ray_of(RuntimeParams("ray", 2, "", 1, None, None), 2):
         yield
 
 

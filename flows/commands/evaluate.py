@@ -1,0 +1,92 @@
+"""`irg evaluate`: any models side by side, on the test clips of any prepared corpus; no out of the DAG is touched."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from irg_core.errors import ModelError, ParamsError, TableError
+from irg_core.files import write_json, write_text
+from irg_core.params import mapping, names, section
+
+REFERENCES = "references"
+DATA, RUNS = Path("data"), Path("runs") / "evaluations"
+
+
+def evaluate(
+    models: Annotated[list[str], typer.Argument(help="folders with weights, ours or not, as NAME=FOLDER or FOLDER")],
+    answers: Annotated[str, typer.Option(help="direct, composed or trace, for folders not in params.yaml")] = "direct",
+    corpus: Annotated[list[str] | None, typer.Option(help="only test clips of this corpus; may be repeated")] = None,
+    out: Annotated[Path, typer.Option(help="folder for results.txt and results.json")] = RUNS / "latest",
+) -> None:  # fmt: skip
+    """Compare models on the test clips: the results table with real, random and reconstructed motions beside them, and
+    what changes from each model to the next, clip by clip."""
+    from irg_core.evaluation import changes
+    from irg_core.evaluation.answers import Kind
+    from irg_core.evaluation.memory import Memory
+    from irg_core.fingerprints import fingerprint
+    from irg_core.records.evaluation import Values
+    from irg_core.reports import page, results
+    from pipelines.evaluate import EvaluateParams, Prepared, evaluated
+    from pipelines.executor import RuntimeParams, executor
+
+    if answers not in set(get_args(Kind)) - {REFERENCES}:
+        raise ParamsError(f"--answers {answers}: it is one of direct, composed, trace")
+    params, corpora = section("evaluate", EvaluateParams), _corpora(corpus)
+    prepared = Prepared(
+        DATA / "clips",
+        DATA / "captions",
+        DATA / "splits.parquet",
+        DATA / "models/tokenizer",
+        DATA / "models/evaluators",
+    )
+    asked: dict[str, tuple[Path, Any]] = {
+        REFERENCES: (DATA / "stats.json", REFERENCES),
+        **dict(_model(one, answers) for one in models),
+    }
+    found: dict[str, Any] = {}
+    with executor(section("runtime", RuntimeParams)) as map_batches:
+        for name, (weights, kind) in asked.items():
+            told = fingerprint(params, [weights, prepared.tokenizer, prepared.splits])
+            memory = Memory(RUNS / "kept" / "-".join([name, told, *corpora]))
+            found[name] = evaluated(name, weights, kind, corpora, prepared, params, memory, map_batches)
+            memory.forget()
+
+    scores = [one.score for model in found.values() for one in model.scored]
+    values: list[Values] = [one.values for model in found.values() for one in model.scored]
+    rows = list(dict.fromkeys((one.row, one.motion) for one in values if one.row in asked))
+    subset = max(((one.n, one.subset) for one in scores if "/" not in one.subset), default=(0, ""))[1]
+    steps = changes.steps(values, subset, changes.chain(rows), params.protocol.seed)
+    changed = "\n".join(f"{step.two} against {step.one}: {page.told(step)}" for step in steps)
+    table = f"{results.text(results.tables(scores, list(asked)), params.protocol.pool)}\n{changed}\n"
+    write_text(out / "results.txt", table)
+    write_json(out / "results.json", {
+        "models": {name: {"weights": str(weights), "answers": kind} for name, (weights, kind) in asked.items()},
+        "corpora": corpora,
+        "scores": results.metrics(scores),
+        "shares": {name: [dataclasses.asdict(one) for one in model.shares] for name, model in found.items()},
+        "steps": [dataclasses.asdict(step) for step in steps],
+    })  # fmt: skip
+    print(table)
+    print(f"kept in {out / 'results.txt'} and results.json")
+
+
+def _corpora(wanted: list[str] | None) -> list[str]:
+    known = sorted(names("corpora"))
+    if unknown := sorted(set(wanted or []) - set(known)):
+        raise ParamsError(f"params.yaml: corpora has no {', '.join(unknown)}; it has: {', '.join(known)}")
+    if missing := [name for name in wanted or known if not (DATA / f"captions/{name}.parquet").exists()]:
+        raise TableError(f"data/captions/{missing[0]}.parquet is missing; run `dvc repro describe@{missing[0]}`")
+    return sorted(wanted or known)
+
+
+def _model(told: str, answers: str) -> tuple[str, tuple[Path, Any]]:
+    """Name, folder and way of asking. A folder that params.yaml names is asked as it says there."""
+    name, given, folder = told.rpartition("=")
+    known = {entry["weights"]: (model, entry["answers"]) for model, entry in mapping("evaluate.models").items()}
+    weights = Path(folder)
+    if not (weights / "config.json").exists():
+        raise ModelError(f"{weights} holds no model (no config.json); give a folder that save_pretrained wrote")
+    model, kind = known.get(str(weights), (weights.name, answers))
+    return name if given else model, (weights, kind)

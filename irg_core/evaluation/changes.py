@@ -1,0 +1,102 @@
+"""What each stage changed: the numbers that answer it, each with a verdict, and what should make one suspicious.
+
+Rows are compared clip by clip. All comparisons are one family of questions: that a verdict holds at 5 % is said of the
+whole table (Holm), not of one cell of it. A gain by the evaluator that a model was rewarded by counts for nothing
+unless the held-out one sees it too, and unless the motions stay as real and as possible as they were.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from irg_core.evaluation.paired import difference, holm
+from irg_core.evaluation.scores import BODILY
+from irg_core.records.changes import Effect, Step
+from irg_core.records.evaluation import Values
+
+SURE = 0.05
+REWARDING = "reward"
+"""The evaluator that enters the making of data and Stage 3."""
+HELD_OUT, REWARDED = "held-out", "rewarding"
+METRICS = {
+    "r3": "R@3 in pools",
+    "gallery_r3": "R@3 in the gallery",
+    "fid": "FID",
+    "fulfilled": "facts fulfilled",
+    "foot_skate": "foot skate, cm/s",
+}
+LOWER_IS_BETTER = frozenset({"fid", "foot_skate"})
+BETTER, WORSE, OPEN = "better", "worse", "no difference shown"
+
+Row = tuple[str, str]
+"""Row and motion, as in `Score`."""
+
+
+def chain(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """The steps of a chain of models in the order of training: a model's last motions against the last ones of the
+    model before, and its final motions against its first."""
+    models = list(dict.fromkeys(row for row, _ in rows))
+    last = [(model, [motion for row, motion in rows if row == model][-1]) for model in models]
+    refined = [
+        ((model, "first"), (model, "final")) for model in models if {(model, "first"), (model, "final")} <= {*rows}
+    ]
+    return [*pairwise(last), *refined]
+
+
+def steps(values: Sequence[Values], subset: str, compared: Sequence[tuple[Row, Row]], seed: int) -> list[Step]:
+    """What became of each number from the first row of a pair to the second, over the clips of one subset."""
+    table = {((one.row, one.motion), one.evaluator, one.metric): one for one in values if one.subset == subset}
+    places = sorted({(evaluator, metric) for _, evaluator, metric in table if metric in METRICS}, key=_order)
+    found = [
+        (pair, place, table[pair[0], *place], difference(table[pair[1], *place], table[pair[0], *place], seed))
+        for pair in compared
+        for place in places
+        if (pair[0], *place) in table and (pair[1], *place) in table and table[pair[0], *place].values
+    ]
+    raised = holm([apart for *_, apart in found])
+    effects: dict[tuple[Row, Row], list[Effect]] = {pair: [] for pair in compared}
+    for (pair, (evaluator, metric), before, apart), p in zip(found, raised, strict=True):
+        verdict = OPEN
+        if p < SURE and apart.mean:
+            verdict = BETTER if (apart.mean < 0) == (metric in LOWER_IS_BETTER) else WORSE
+        effects[pair].append(
+            Effect(
+                _judge(evaluator),
+                METRICS[metric],
+                before.mean,
+                before.mean + apart.mean,
+                apart.low,
+                apart.high,
+                p,
+                verdict,
+            )
+        )
+    return [Step(_name(one), _name(two), effects[one, two], flags(effects[one, two])) for one, two in compared]
+
+
+def flags(effects: Sequence[Effect]) -> list[str]:
+    """Reasons not to believe a gain, as sentences."""
+    of = {(effect.judge, effect.name): effect for effect in effects}
+    rewarded, held_out = (of.get((judge, METRICS["r3"])) for judge in (REWARDED, HELD_OUT))
+    found = []
+    if rewarded and rewarded.verdict == BETTER and (held_out is None or held_out.verdict != BETTER):
+        seen = "does not" if held_out and held_out.verdict == OPEN else "sees it get worse" if held_out else "is absent"
+        found.append(f"the rewarding evaluator sees a gain in R@3, the held-out one {seen}")
+    gains = [effect for effect in effects if effect.verdict == BETTER and effect.name.startswith("R@3")]
+    losses = [effect for effect in effects if effect.verdict == WORSE and not effect.name.startswith("R@3")]
+    if gains and losses:
+        found += [f"R@3 is paid for: {effect.name} ({effect.judge}) got worse" for effect in losses]
+    return found
+
+
+def _judge(evaluator: str) -> str:
+    return BODILY if evaluator == BODILY else REWARDED if evaluator == REWARDING else HELD_OUT
+
+
+def _order(place: tuple[str, str]) -> tuple[int, int, str]:
+    evaluator, metric = place
+    judges = (HELD_OUT, REWARDED, BODILY)
+    return judges.index(_judge(evaluator)), list(METRICS).index(metric), evaluator
+
+
+def _name(row: Row) -> str:
+    return row[0] if row[1] == "only" else f"{row[0]}, {row[1]}"

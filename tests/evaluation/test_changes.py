@@ -1,0 +1,87 @@
+"""What each stage changed: verdicts, and flags on gains that should not be believed."""
+
+import numpy as np
+import pytest
+
+from irg_core.evaluation.changes import HELD_OUT, REWARDED, chain, steps
+from irg_core.records.changes import Step
+from irg_core.records.evaluation import Values
+
+CLIPS = 400
+BASE, FINAL = ("base", "only"), ("stage3", "final")
+
+
+def values(row: tuple[str, str], evaluator: str, metric: str, numbers: np.ndarray) -> Values:
+    name = "|".join([*row, evaluator, "synthetic", metric])
+    return Values(name, *row, evaluator, "synthetic", metric, "clips", float(numbers.mean()), numbers.tolist())
+
+
+def hits(share: float, seed: int) -> np.ndarray:
+    """Whether each clip is found; the same clips are hard for every row, as they are in life."""
+    hard = np.random.default_rng(0).random(CLIPS)
+    return (hard + 0.05 * np.random.default_rng(seed).standard_normal(CLIPS) < share).astype(float)
+
+
+def step(gains: dict[tuple[str, str], float]) -> Step:
+    """From base to Stage 3, whose numbers differ by `gains`."""
+    starts = {("report", "r3"): 0.6, ("reward", "r3"): 0.6, ("motion", "foot_skate"): 0.2}
+    rows = []
+    for place, start in starts.items():
+        rows.append(values(BASE, *place, hits(start, 1)))
+        rows.append(values(FINAL, *place, hits(start + gains.get(place, 0.0), 2)))
+    (found,) = steps(rows, "synthetic", [(BASE, FINAL)], seed=3)
+    return found
+
+
+def verdicts(found: Step) -> dict[tuple[str, str], str]:
+    return {(effect.judge, effect.name): effect.verdict for effect in found.effects}
+
+
+def test_an_honest_gain_is_better_and_not_flagged() -> None:
+    found = step({("report", "r3"): 0.2, ("reward", "r3"): 0.2})
+    assert verdicts(found)[HELD_OUT, "R@3 in pools"] == "better"
+    assert verdicts(found)[REWARDED, "R@3 in pools"] == "better"
+    assert verdicts(found)["motion", "foot skate, cm/s"] == "no difference shown"
+    assert found.flags == []
+
+
+@pytest.mark.parametrize("held_out", [0.0, -0.2])
+def test_a_gain_that_only_the_rewarding_evaluator_sees_is_flagged(held_out: float) -> None:
+    found = step({("report", "r3"): held_out, ("reward", "r3"): 0.2})
+    (flag,) = found.flags
+    assert flag.startswith("the rewarding evaluator sees a gain in R@3, the held-out one ")
+    assert flag.endswith("does not" if held_out == 0.0 else "sees it get worse")
+
+
+def test_a_gain_that_is_paid_for_with_sliding_feet_is_flagged() -> None:
+    found = step({("report", "r3"): 0.2, ("reward", "r3"): 0.2, ("motion", "foot_skate"): 0.3})
+    assert verdicts(found)["motion", "foot skate, cm/s"] == "worse"
+    assert found.flags == ["R@3 is paid for: foot skate, cm/s (motion) got worse"]
+
+
+def test_equal_models_differ_in_nothing() -> None:
+    """Twenty chains of models that are all alike: in a whole table at 5 %, hardly one finds anything."""
+    found = 0
+    for seed in range(20):
+        draw = np.random.default_rng(100 + seed)
+        places = [("report", "r3"), ("reward", "r3"), ("report", "gallery_r3")]
+        rows = [
+            values((f"m{model}", "only"), *place, (draw.random(CLIPS) < 0.6).astype(float))
+            for model in range(4)
+            for place in places
+        ]
+        compared = chain([(f"m{model}", "only") for model in range(4)])
+        found += any(
+            e.verdict != "no difference shown" for s in steps(rows, "synthetic", compared, seed) for e in s.effects
+        )
+    assert found <= 4
+
+
+def test_a_chain_compares_last_motions_from_model_to_model_and_final_ones_with_first() -> None:
+    rows = [("base", "only"), ("stage2", "first"), ("stage2", "final"), ("stage3", "first"), ("stage3", "final")]
+    assert chain(rows) == [
+        (("base", "only"), ("stage2", "final")),
+        (("stage2", "final"), ("stage3", "final")),
+        (("stage2", "first"), ("stage2", "final")),
+        (("stage3", "first"), ("stage3", "final")),
+    ]
