@@ -4,12 +4,15 @@ import sys
 
 import typer
 
-from flows.commands import corpus, export
+from flows.commands import corpus, evaluate, explain, export, plan
 from irg_core.errors import FactoryError
 
 app = typer.Typer(name="irg", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(corpus.app, name="corpus")
 app.command("export")(export.export)
+app.command("evaluate")(evaluate.evaluate)
+app.command("plan")(plan.estimate)
+app.command("explain")(explain.explain)
 
 
 def main() -> None:
@@ -17,4 +20,4 @@ def main() -> None:
         app()
     except FactoryError as error:
         print(f"irg: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)

@@ -1,7 +1,8 @@
 """`python -m pipelines <stage> <arguments…>`: run one stage, plain.
 
 The arguments are those of the stage's `main`, in order, as written in dvc.yaml. What a user can mend ends in one
-sentence and exit status 2; a bug keeps its traceback. `python -m flows` runs the same `main` with someone looking on.
+sentence and exit status 2, or 3 where the budget is spent; a bug keeps its traceback. `python -m flows` runs the same
+`main` with someone looking on.
 """
 
 import inspect
@@ -66,7 +67,7 @@ def main(arguments: list[str], watching: Watching = unwatched) -> int:
             note_cost(call, time.monotonic() - started)
     except FactoryError as error:
         print(f"{call.stage}: {error}", file=sys.stderr, flush=True)
-        return 2
+        return error.status
     return 0
 
 

@@ -52,7 +52,11 @@ class RuntimeParams:
     ray_address: str
     """host:port of a Ray cluster that this machine is part of. Empty: a Ray of the stage's own, on this machine."""
     concurrency: int
-    """Questions under way to an annotator at one time."""
+    """Most questions under way to an annotator at one time; how many of them are in flight is found out by asking."""
+    budget_usd: float | None
+    """What replies may cost, all stages and runs of this checkout together; then a stage stops, to be gone on with."""
+    max_requests: int | None
+    """How many replies may be paid for in the same sense."""
 
     def __post_init__(self) -> None:
         if self.workers < 1 or self.concurrency < 1:

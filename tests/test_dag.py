@@ -101,7 +101,7 @@ def test_a_merging_stage_reads_only_the_corpora_that_are_named(stage: str) -> No
 
 
 def test_every_section_is_a_stage_or_known_and_has_its_dataclass() -> None:
-    assert set(PARAMS) - {"corpora", "skeleton", "runtime", "llm", "kinematics"} == set(DAG)
+    assert set(PARAMS) - {"corpora", "skeleton", "features", "runtime", "llm", "kinematics"} == set(DAG)
 
 
 def sections() -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     SOURCE.mkdir()
     corpora = {"mine": {"format": "joints", "root": "source"}}
-    sections = {name: PARAMS[name] for name in ("ingest", "split", "audit", "skeleton")}
+    sections = {name: PARAMS[name] for name in ("ingest", "split", "audit", "skeleton", "features")}
     Path("params.yaml").write_text(yaml.safe_dump({"corpora": corpora, **sections}))
     return tmp_path
 

@@ -13,6 +13,7 @@ from irg_core.annotate.claims import claims
 from irg_core.corpora import procedural
 from irg_core.motion import features
 from irg_core.records.annotation import Analysis, Assessment, Caption, Flawed, Pair, Rejection, Transcript
+from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip, Facts, MotionTokens, Split, Take
 from irg_core.records.training import Example, Goal
 from irg_core.tables import commit, read
@@ -39,6 +40,7 @@ def make_inputs(folder: Path) -> None:
     sides = ["test", "val", *["train"] * 6]
     splits = [Split(clip.clip_id, "p", sides[n % 8], False, [0, 1, 2]) for n, clip in enumerate(clips)]
     commit(folder / "splits.parquet", splits, Split)
+    commit(folder / "twins.parquet", [], Finding)
     texts = [caption.text for clip in clips for caption in clip.captions]
     generator = torch.Generator().manual_seed(1)
     config = VqConfig(width=8, depth=1, codes=CODES, code_width=4)
@@ -70,11 +72,12 @@ def run_stages(at: Path, map_batches: Callable[..., object] = map) -> None:
     )  # fmt: skip
     assess.main("p", table("pairs"), table("facts"), table("flawed"), table("assessments"), table("t3"), table("r3"))
     verify.main(
-        "p", table("assessments"), table("pairs"), table("facts"), table("flawed"), table("verified"), table("r4")
-    )
+        "p", table("assessments"), table("r3"), table("pairs"), table("facts"), table("flawed"),
+        table("verified"), table("r4"), at / "grounding" / "p.json",
+    )  # fmt: skip
     compose.main(
         at / "tokens", at / "flawed", at / "captions", at / "analyses", at / "pairs", at / "verified", splits,
-        at / "stage1.parquet", at / "stage2.parquet", at / "stage3.parquet",
+        at / "twins.parquet", at / "base", at / "stage1.parquet", at / "stage2.parquet", at / "stage3.parquet",
     )  # fmt: skip
 
 
@@ -167,8 +170,8 @@ def test_a_second_run_asks_nothing_and_gives_the_same_bytes(engine: Path, monkey
 
 
 def backwards(function: Callable[..., object], *batches: list[object]) -> list[object]:
-    """A map that does its work in another order, as a pool does."""
-    return list(reversed([function(*row) for row in reversed(list(zip(*batches, strict=True)))]))
+    """A map that does its work in another order, as a pool does; like the builtin it ends with the shortest."""
+    return list(reversed([function(*row) for row in reversed(list(zip(*batches, strict=False)))]))
 
 
 def test_without_its_ledger_a_stage_starts_from_the_table(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -19,6 +19,7 @@ from irg_core.errors import ClusterError, TableError
 from irg_core.evaluation import answers
 from irg_core.evaluation.answers import Asked
 from irg_core.evaluation.goals import Goal
+from irg_core.evaluation.memory import Memory
 from irg_core.models.decoding import Sampling
 from irg_core.models.language import Language, LanguageConfig
 from irg_core.models.vocabulary import Vocabulary
@@ -35,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def runtime(kind: Any, address: str = "") -> RuntimeParams:
-    return RuntimeParams(kind, 2, address, 1)
+    return RuntimeParams(kind, 2, address, 1, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,10 @@ def test_a_model_answers_the_same_wherever_it_is_asked(
     goals = [Goal(clip, f"made/{place}", f"a person {verb}", False) for place, verb in enumerate(verbs)]
     sampling = Sampling(seed=1, temperature=1.0, max_tokens=60, max_codes=6, max_text=8, max_rounds=2, batch=3)
     said = [
-        answers.KINDS[kind](Asked("m", tmp_path, goals, codec, sampling, 4, 1, where)) for where in (map, pool, ray)
+        answers.KINDS[kind](
+            Asked("m", tmp_path, goals, codec, sampling, 4, 1, where, Memory(tmp_path / f"kept{place}"))
+        )
+        for place, where in enumerate(cast(list[MapBatches], [map, pool, ray]))
     ]
     assert said[0].generations == said[1].generations == said[2].generations
     assert said[0].counts == said[1].counts == said[2].counts

@@ -1,14 +1,21 @@
 """ingest end to end on a corpus plug-in that a user might write, and on a few procedural takes."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 import irg_core.corpora
+from irg_core.corpora import procedural
 from irg_core.errors import FactoryError, ParamsError, SourceError, UnknownPlugin
+from irg_core.exports import bvh
+from irg_core.motion.ingest import UNTURNED
+from irg_core.motion.representation import COMPATIBLE, EXACT
+from irg_core.motion.skeleton import JOINTS
 from irg_core.records.annotation import Rejection
 from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip
@@ -17,6 +24,7 @@ from pipelines import ingest
 
 ROOT = Path(__file__).parents[2]
 AUDIT = yaml.safe_load((ROOT / "params.yaml").read_text())["audit"]
+WALK = next(procedural.read(ROOT / "irg_core/corpora/procedural.yaml", clips=1, seed=3)).joints
 PLUGIN = """
 import numpy as np
 from irg_core.motion.skeleton import OFFSETS, PARENTS
@@ -51,13 +59,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(place: Path, root: str = "source", map_batches: Callable[..., Any] = map, **entry: Any) -> list[Path]:
+def run(
+    place: Path, root: str = "source", map_batches: Callable[..., Any] = map, features: str = "compatible", **entry: Any
+) -> list[Path]:
     corpora = {"mine": {"format": "gliding", "root": root, **entry}}
     values = {
         "corpora": corpora,
         "ingest": {"min_seconds": 2.0, "max_seconds": 10.0},
         "audit": AUDIT,
         "skeleton": "t2m",
+        "features": features,
     }
     (place / "params.yaml").write_text(yaml.safe_dump(values))
     outs = [Path(f"data/{table}/mine.parquet") for table in ("clips", "rejections", "findings")]
@@ -88,6 +99,22 @@ def test_workers_and_batches_change_no_byte(place: Path, monkeypatch: pytest.Mon
     assert first == [path.read_bytes() for path in run(place, grammar, backwards, **options)]
 
 
+def test_an_exact_build_says_where_rotations_are_from(place: Path) -> None:
+    (place / "source/a.bvh").write_text(bvh.text(WALK))
+    np.savez(place / "source/b.npz", joints=WALK * (-1.0, 1.0, 1.0), names=JOINTS, fps=20.0)
+    told = {}
+    for kind, mode in (("bvh", COMPATIBLE), ("bvh", EXACT), ("joints", COMPATIBLE), ("joints", EXACT)):
+        out, _, findings = run(place, features=mode, format=kind)
+        summary = json.loads(Path("runs/summaries/ingest@mine.json").read_text())
+        remarked = UNTURNED in {finding.kind for finding in read(findings, Finding)}
+        told[kind, mode] = summary.get("rotations"), remarked, read(out, Clip)[0].features.tobytes()
+    assert told["bvh", EXACT][:2] == ({"of the source": 1}, False)
+    assert told["joints", EXACT][:2] == ({"by inverse kinematics": 1}, True)
+    for kind in ("bvh", "joints"):
+        assert told[kind, COMPATIBLE][:2] == (None, False)
+        assert told[kind, COMPATIBLE][2] != told[kind, EXACT][2]
+
+
 @pytest.mark.parametrize(
     ("entry", "error", "message"),
     [
@@ -112,7 +139,7 @@ def test_a_wrong_setup_is_one_sentence_and_no_output(
 def test_an_entry_without_a_format_is_noticed(place: Path) -> None:
     (place / "params.yaml").write_text(
         "corpora: {mine: {root: source}}\ningest: {min_seconds: 2, max_seconds: 10}\n"
-        + yaml.safe_dump({"audit": AUDIT, "skeleton": "t2m"})
+        + yaml.safe_dump({"audit": AUDIT, "skeleton": "t2m", "features": "compatible"})
     )
     with pytest.raises(ParamsError, match="no 'format'"):
         ingest.main("mine", Path("source"), Path("a.parquet"), Path("b.parquet"), Path("c.parquet"))

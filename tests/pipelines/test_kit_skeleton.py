@@ -75,7 +75,7 @@ def _trained() -> None:
     clips, captions, splits, stats = (data / name for name in ("clips", "captions", "splits.parquet", "stats.json"))
     verdict, page = data / "verdict.json", data / "verdict.html"
     split.main(clips, splits, stats, data / "twins.parquet")
-    validate_clips.main(clips, splits, data / "facts", verdict, page)
+    validate_clips.main(clips, splits, data / "twins.parquet", data / "facts", verdict, page)
     train_tokenizer.main(clips, splits, stats, verdict, data / "models/tokenizer")
     encode.main("procedural", clips / "procedural.parquet", data / "models/tokenizer", data / "tokens.parquet")
     train_evaluators.main("reward", clips, captions, splits, stats, verdict, data / "models/reward")
@@ -150,9 +150,28 @@ def test_a_flawed_motion_is_made_of_the_rows_of_its_clip(kit: Path) -> None:
     for caption in read(kit / "captions/procedural.parquet", Caption):
         said.setdefault(caption.clip_id, []).append(caption)
     facts = {row.clip_id: row for row in read(kit / "facts/procedural.parquet", Facts)}
-    aims = inject.aims(clips_of(kit), said, facts, 0, params)
-    made = inject.edited(aims, params.edits, params.seed, limits)
+    clips = {clip.clip_id: clip.features for clip in clips_of(kit)}
+    aims = inject.aims(dict.fromkeys(clips, "train"), said, facts, 0, params)
+    wanted = [aim for aim in aims if aim.wanted["edit"]]
+    lent = [[(clips[name], facts[name].phases) for name in aim.lent] for aim in wanted]
+    works = [inject.Work(aim, clips[aim.clip_id], others) for aim, others in zip(wanted, lent, strict=True)]
+    made = inject.edited(works, params, limits, "compatible")
     assert len(made) > 3
+    assert {flaw.features.shape[1] for flaw in made} == {251}
+    assert all(flaw.facts.seconds == pytest.approx(len(flaw.features) / 12.5, abs=1e-3) for flaw in made)
+
+
+def test_what_a_model_makes_is_measured_as_its_clips_are(kit: Path) -> None:
+    params, limits = section("inject", inject.InjectParams), section("kinematics", KinematicsParams)
+    said = {row.clip_id: [row] for row in read(kit / "captions/procedural.parquet", Caption)}
+    facts = {row.clip_id: row for row in read(kit / "facts/procedural.parquet", Facts)}
+    clips = {clip.clip_id: clip.features for clip in clips_of(kit)}
+    aims = inject.aims(dict.fromkeys(clips, "train"), said, facts, 0, params)
+    tokenizer = MotionTokenizer.load(kit / "models/tokenizer")
+    decoded = tokenizer.decode([[0] * (4 * place) for place, _ in enumerate(aims)])
+    tries = [inject.Attempt(f"{place}", aim, rows) for place, (aim, rows) in enumerate(zip(aims, decoded, strict=True))]
+    made = inject.missed(tries, limits)
+    assert len(made) > len(aims) / 2
     assert {flaw.features.shape[1] for flaw in made} == {251}
     assert all(flaw.facts.seconds == pytest.approx(len(flaw.features) / 12.5, abs=1e-3) for flaw in made)
 

@@ -10,8 +10,12 @@ import pytest
 import yaml
 
 from irg_core import tables
+from irg_core.corpora import procedural
 from irg_core.errors import ValidationFailed
-from irg_core.records.motion import Clip, Facts, Phase, SourceCaption, Split
+from irg_core.motion.features import extract
+from irg_core.motion.skeleton import MIRROR
+from irg_core.records.audit import Finding
+from irg_core.records.motion import Clip, Facts, Phase, SourceCaption, Split, Take
 from irg_core.seeds import rng
 from pipelines import validate_clips
 
@@ -37,16 +41,21 @@ class Build:
         parts = ["train"] * 5 + ["val"] + ["test"] * 2
         self.splits = [Split(c.clip_id, "made", part, False, [0]) for c, part in zip(self.clips, parts, strict=True)]
         self.facts = [facts(c.clip_id) for c in self.clips]
+        self.twins: list[Finding] = []
 
     def run(self) -> Path:
         tables.commit(Path("clips/made.parquet"), self.clips, Clip)
         tables.commit(Path("splits.parquet"), self.splits, Split)
         tables.commit(Path("facts/made.parquet"), self.facts, Facts)
+        tables.commit(Path("twins.parquet"), self.twins, Finding)
         return self.validate()
 
     def validate(self) -> Path:
         verdict = Path("reports/clips.json")
-        validate_clips.main(Path("clips"), Path("splits.parquet"), Path("facts"), verdict, Path("reports/clips.html"))
+        validate_clips.main(
+            Path("clips"), Path("splits.parquet"), Path("twins.parquet"), Path("facts"), verdict,
+            Path("reports/clips.html"),
+        )  # fmt: skip
         return verdict
 
 
@@ -76,6 +85,23 @@ def plant_a_leaked_take(build: Build) -> None:
 
 def plant_the_same_motion_in_test(build: Build) -> None:
     build.clips[6] = dataclasses.replace(build.clips[6], features=build.clips[0].features + np.float32(1e-4))
+
+
+def plant_a_mirrored_motion_in_val(build: Build) -> None:
+    takes = procedural.read(Path(procedural.__file__).with_suffix(".yaml"), clips=3, seed=5)
+    joints = next(take.joints for take in takes if isinstance(take, Take))
+    for place, motion in ((0, joints), (5, joints[:, MIRROR] * (-1.0, 1.0, 1.0))):
+        build.clips[place] = dataclasses.replace(build.clips[place], features=extract(motion))
+
+
+def twin(name: str, other: str, outcome: str) -> Finding:
+    nothing = np.zeros((0, 66), np.float32)
+    detail = f"the same motion as {other}"
+    return Finding(f"{name}|twin", "made", name, "twin", 0.004, "m", 0.01, outcome, detail, nothing, nothing, other)
+
+
+def plant_a_test_twin_in_train(build: Build) -> None:
+    build.twins.append(twin("made/06", "made/01", "repaired"))
 
 
 def plant_an_unseen_cell_in_training(build: Build) -> None:
@@ -113,7 +139,9 @@ def plant_a_phase_after_the_end(build: Build) -> None:
     [
         (plant_nan, "clips", "every number of a clip is finite", "made/03"),
         (plant_a_leaked_take, "takes", "all cuts of a take are in one split", "made/06"),
-        (plant_the_same_motion_in_test, "splits", "no motion is in train and in test", "made/06"),
+        (plant_the_same_motion_in_test, "splits", "no motion is in two splits, mirrored or not", "made/06 (made/00)"),
+        (plant_a_mirrored_motion_in_val, "splits", "no motion is in two splits, mirrored or not", "made/05 (made/00)"),
+        (plant_a_test_twin_in_train, "splits", "twins are in one split", "made/06 (made/01)"),
         (plant_an_unseen_cell_in_training, "takes", "a cell called unseen occurs in no training", "made/0"),
         (plant_a_clip_without_split, "clips", "a clip has a split", "made/02"),
         (plant_a_split_without_clip, "splits", "a split row belongs to a clip", "made/ghost"),
@@ -145,3 +173,10 @@ def test_a_duplicate_id_stops_the_stage(build: Build) -> None:
     with pytest.raises(ValidationFailed, match=r"'a clip id occurs once'.*made/00"):
         build.validate()
     assert not Path("reports/clips.json").exists()
+
+
+def test_twins_that_the_rules_accept_and_twins_within_a_split_do_no_harm(build: Build) -> None:
+    build.twins = [twin("made/06", "made/01", "accepted"), twin("made/02", "made/01", "repaired")]
+    build.clips[6] = dataclasses.replace(build.clips[6], features=build.clips[1].features)
+    build.clips[2] = dataclasses.replace(build.clips[2], features=build.clips[0].features)
+    assert build.run().exists()

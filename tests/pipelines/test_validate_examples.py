@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -11,6 +12,7 @@ from irg_core import dialogue, tables
 from irg_core.dialogue import SENTINEL, Round, Trace
 from irg_core.errors import ValidationFailed
 from irg_core.records.annotation import Analysis, Assessment, Caption, Pair
+from irg_core.records.audit import Finding
 from irg_core.records.motion import Split
 from irg_core.records.training import Example, Goal, Segment
 from pipelines import validate_examples
@@ -24,6 +26,7 @@ class Build:
     """Three train clips, one of val, one of test; two captions each, the second hidden from training."""
 
     def __init__(self) -> None:
+        self.twins: list[Finding] = []
         clips = [f"made/{index}" for index in range(5)]
         parts = ["train", "train", "train", "val", "test"]
         self.splits = [
@@ -64,13 +67,13 @@ class Build:
         for name, rows, record in (
             ("captions/made", self.captions, Caption), ("analyses/made", self.analyses, Analysis),
             ("pairs/made", self.pairs, Pair), ("verified/made", self.verified, Assessment),
-            ("splits", self.splits, Split), ("stage1", self.stage1, Example),
+            ("splits", self.splits, Split), ("twins", self.twins, Finding), ("stage1", self.stage1, Example),
             ("stage2", self.stage2, Example), ("stage3", self.stage3, Goal),
         ):  # fmt: skip
             tables.commit(Path(f"{name}.parquet"), rows, record)
         validate_examples.main(
             Path("captions"), Path("analyses"), Path("pairs"), Path("verified"), Path("splits.parquet"),
-            Path("stage1.parquet"), Path("stage2.parquet"), Path("stage3.parquet"),
+            Path("twins.parquet"), Path("stage1.parquet"), Path("stage2.parquet"), Path("stage3.parquet"),
             Path("reports/e.json"), Path("reports/e.html"),
         )  # fmt: skip
         return Path("reports/e.json")
@@ -99,6 +102,29 @@ def leak_a_test_goal(build: Build) -> None:
 
 def leak_a_test_pair(build: Build) -> None:
     build.pairs.append(build.pair(build.captions[8], "made/0", "retrieval", "retrieval"))
+
+
+def show_a_test_motion(build: Build) -> None:
+    build.stage1[0] = dataclasses.replace(build.stage1[0], lineage=["made/0/0|made/4"])
+
+
+def show_what_was_made_of_a_val_motion(build: Build) -> None:
+    build.stage2[0] = dataclasses.replace(build.stage2[0], lineage=["made/0/0", "made/0/0|made/3~mirror0"])
+
+
+def show_the_twin_of_a_test_motion(build: Build) -> None:
+    nothing = np.zeros((0, 66), np.float32)
+    build.twins.append(
+        Finding("made/4|twin", "made", "made/4", "twin", 0.004, "m", 0.01, "accepted", "", nothing, nothing, "made/1")
+    )
+    build.stage1[0] = dataclasses.replace(build.stage1[0], lineage=["made/0/0|made/1"])
+
+
+def learn_from_the_twin_of_a_val_motion(build: Build) -> None:
+    nothing = np.zeros((0, 66), np.float32)
+    build.twins.append(
+        Finding("made/3|twin", "made", "made/3", "twin", 0.004, "m", 0.01, "accepted", "", nothing, nothing, "made/1")
+    )
 
 
 def leak_a_hidden_caption(build: Build) -> None:
@@ -151,6 +177,7 @@ def drop_a_paraphrase(build: Build) -> None:
     build.analyses[0] = dataclasses.replace(build.analyses[0], paraphrases=["a", "b"])
 
 
+APART = "no motion of another split, or a twin of one, is shown"
 CLEAN = "an example is composed from visible captions of its own split"
 
 
@@ -160,6 +187,11 @@ CLEAN = "an example is composed from visible captions of its own split"
         (leak_a_test_goal, "stage1", CLEAN, "caption|made/0/0"),
         (leak_across_train_and_val, "stage1", CLEAN, "caption|made/0/0"),
         (leak_a_test_pair, "pairs", "goals are visible captions of train and val clips", "made/4/0|made/0"),
+        (show_a_test_motion, "stage1", APART, "caption|made/0/0 (made/4)"),
+        (show_what_was_made_of_a_val_motion, "stage2", APART, "trace|made/0/0 (made/3~mirror0)"),
+        (show_the_twin_of_a_test_motion, "stage1", APART, "caption|made/0/0 (made/1)"),
+        (learn_from_the_twin_of_a_val_motion, "stage1", APART, "caption|made/1/0 (made/1)"),
+        (learn_from_the_twin_of_a_val_motion, "stage3", "no goal's clip has a twin in another split", "made/1/0"),
         (leak_a_hidden_caption, "stage2", CLEAN, "trace|made/0/0"),
         (leak_a_test_prompt, "stage3", "a goal is a visible caption of its own split", "made/4/0"),
         (orphan_a_caption, "captions", "a caption belongs to a clip that has a split", "ghost/1/0"),
