@@ -105,7 +105,7 @@ def main(
     write_text(dataset, pages.render_dataset(samples(corpora, params.samples, params.seed, joints), counted))
     write_text(card, cards.render(counted, mapping("corpora"), rates))
     _draw(strips, corpora, traces, params)
-    changed = "\n".join(f"{step.two} against {step.one}: {pages.told(step)}" for step in steps)
+    changed = "\n".join(pages.told_whole(step) for step in steps)
     write_text(table, f"{results.text(found, pool)}\n{findings.text(shown)}\n{changed}\n")
     flags = [f"{step.two} against {step.one}: {flag}" for step in steps for flag in step.flags]
     for flag in flags:

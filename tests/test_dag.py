@@ -90,6 +90,110 @@ def test_what_a_stage_imports_is_what_it_depends_on(stage: str) -> None:
     assert idle == [], "listed, but never imported"
 
 
+Place = tuple[Path, str]
+"""A file and the name of something at its top; no name: the file itself."""
+
+
+def meanings(file: Path, tree: ast.Module) -> dict[str, Place]:
+    """What the names of a file stand for: what it defines, what it imports, and files that it imports."""
+    found: dict[str, Place] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                module = ROOT / f"{node.module.replace('.', '/')}.py"
+                inner = module.with_suffix("") / f"{alias.name}.py"
+                found[alias.asname or alias.name] = (inner, "") if inner.exists() else (module, alias.name)
+    return found | {name: (file, name) for name in definitions(tree)}
+
+
+def definitions(tree: ast.Module) -> dict[str, ast.stmt]:
+    found: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign):
+            found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    return found
+
+
+def mentioned(node: ast.AST, names: dict[str, Place]) -> Iterator[Place]:
+    """The definitions that a piece of code speaks of."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and inner.id in names:
+            yield names[inner.id]
+        elif isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
+            file, name = names.get(inner.value.id, (ROOT, "none"))
+            if not name:
+                yield file, inner.attr
+
+
+def rooms(node: ast.AST, tree: ast.Module) -> Iterator[str]:
+    """The rooms of which a piece of code loads plug-ins, as folders: written there, or as a constant of its module."""
+    constants = {name: one.value for name, one in definitions(tree).items() if isinstance(one, ast.Assign)}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Call) and ast.unparse(inner.func) == "plugins.load":
+            room = inner.args[0]
+            value = constants.get(room.id) if isinstance(room, ast.Name) else room
+            assert isinstance(value, ast.Constant), f"a room that cannot be read off: {ast.unparse(inner)}"
+            yield str(value.value).replace(".", "/")
+
+
+def loaded(stage: str) -> set[str]:
+    """The rooms that a stage may load plug-ins of: itself, in what it calls, or in the plug-ins that it loads."""
+    seen: set[Place] = set()
+    found: set[str] = set()
+    waiting = everything(ROOT / f"pipelines/{stage}.py")
+    while waiting:
+        place = waiting.pop()
+        file, name = place
+        if place in seen or not file.exists():
+            continue
+        seen.add(place)
+        tree = ast.parse(file.read_text())
+        if node := definitions(tree).get(name):
+            waiting += mentioned(node, meanings(file, tree))
+            for room in set(rooms(node, tree)) - found:
+                found.add(room)
+                waiting += [one for plugin in (ROOT / room).glob("*.py") for one in everything(plugin)]
+    return found
+
+
+def everything(file: Path) -> list[Place]:
+    return [(file, name) for name in definitions(ast.parse(file.read_text()))]
+
+
+def covers(dep: str, room: str) -> bool:
+    """Whether a dependency is a room, or the file of it that a parameter names."""
+    return dep == room or re.fullmatch(re.escape(room) + r"/\$\{[^}/]+\}\.py", dep) is not None
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_a_stage_depends_on_the_plugins_that_it_loads_by_name(stage: str) -> None:
+    uncovered = [room for room in loaded(stage) if not any(covers(dep, room) for dep in DAG[stage]["deps"])]
+    assert sorted(uncovered) == [], "another plug-in there would leave the stage as if nothing had changed"
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_a_stage_depends_on_what_the_plugins_import_that_it_loads(stage: str) -> None:
+    listed = DAG[stage]["deps"]
+    for room in sorted(loaded(stage)):
+        reached = closure(sorted((ROOT / room).glob("*.py")))
+        uncovered = [file for file in reached if not any(file == dep or file.startswith(f"{dep}/") for dep in listed)]
+        assert sorted(uncovered) == [], room
+
+
+def test_the_rooms_are_found_where_they_are_loaded() -> None:
+    found = {stage: loaded(stage) for stage in DAG}
+    asking = dict.fromkeys(("describe", "analyse", "assess"), {"irg_core/llm"})
+    assert {stage: rooms for stage, rooms in found.items() if rooms} == asking | {
+        "ingest": {"irg_core/corpora"},
+        "inject": {"irg_core/motion/edits"},
+        "compose": {"irg_core/tasks"},
+        "train_stage3": {"irg_core/rewards"},
+        "evaluate": {"irg_core/motion/edits", "irg_core/metrics"},
+    }
+
+
 @pytest.mark.parametrize("stage", DAG)
 def test_a_merging_stage_reads_only_the_corpora_that_are_named(stage: str) -> None:
     reads_per_corpus_folders = any(

@@ -232,6 +232,9 @@ def test_a_look_up_reads_one_group_of_rows(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", watched)
     assert tables.find(path, Caption, "c/0123/0")
     assert asked == {12}
+    # Before the table, between two of its groups, and beyond it.
+    assert tables.find_all(path, Caption, ["a", "c/0129/1", "z"]) == {}
+    assert asked == {12}, "a key that no group can hold reads none"
 
 
 def test_neighbours_of_a_missing_key_and_an_empty_table(tmp_path: Path) -> None:

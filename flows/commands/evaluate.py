@@ -41,10 +41,12 @@ def evaluate(
         DATA / "models/tokenizer",
         DATA / "models/evaluators",
     )
-    asked: dict[str, tuple[Path, Any]] = {
-        REFERENCES: (DATA / "stats.json", REFERENCES),
-        **dict(_model(one, answers) for one in models),
-    }
+    given = [_model(one, answers) for one in models]
+    if doubled := sorted(
+        {name for name, _ in given if [one for one, _ in given].count(name) > 1 or name == REFERENCES}
+    ):
+        raise ParamsError(f"more than one model would be called '{doubled[0]}'; name them: NAME=FOLDER")
+    asked: dict[str, tuple[Path, Any]] = {REFERENCES: (DATA / "stats.json", REFERENCES), **dict(given)}
     found: dict[str, Any] = {}
     with executor(section("runtime", RuntimeParams)) as map_batches:
         for name, (weights, kind) in asked.items():
@@ -58,7 +60,7 @@ def evaluate(
     rows = list(dict.fromkeys((one.row, one.motion) for one in values if one.row in asked))
     subset = max(((one.n, one.subset) for one in scores if "/" not in one.subset), default=(0, ""))[1]
     steps = changes.steps(values, subset, changes.chain(rows), params.protocol.seed)
-    changed = "\n".join(f"{step.two} against {step.one}: {page.told(step)}" for step in steps)
+    changed = "\n".join(page.told_whole(step) for step in steps)
     table = f"{results.text(results.tables(scores, list(asked)), params.protocol.pool)}\n{changed}\n"
     write_text(out / "results.txt", table)
     write_json(out / "results.json", {
@@ -84,9 +86,10 @@ def _corpora(wanted: list[str] | None) -> list[str]:
 def _model(told: str, answers: str) -> tuple[str, tuple[Path, Any]]:
     """Name, folder and way of asking. A folder that params.yaml names is asked as it says there."""
     name, given, folder = told.rpartition("=")
-    known = {entry["weights"]: (model, entry["answers"]) for model, entry in mapping("evaluate.models").items()}
+    entries = mapping("evaluate.models").items()
+    known = {Path(entry["weights"]).resolve(): (model, entry["answers"]) for model, entry in entries}
     weights = Path(folder)
     if not (weights / "config.json").exists():
         raise ModelError(f"{weights} holds no model (no config.json); give a folder that save_pretrained wrote")
-    model, kind = known.get(str(weights), (weights.name, answers))
+    model, kind = known.get(weights.resolve(), (weights.name, answers))
     return name if given else model, (weights, kind)

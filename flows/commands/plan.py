@@ -17,7 +17,7 @@ import yaml
 from irg_core import plugins
 from irg_core.errors import FactoryError
 from irg_core.llm.batch import wire_of
-from irg_core.llm.budget import BATCHED, prices, spent
+from irg_core.llm.budget import BATCHED, prices, spent, sum_requests
 from irg_core.llm.planning import Plan, plan
 from irg_core.llm.transcripts import FOLDER, Ledger, kept_in, path_of
 from irg_core.params import mapping, section
@@ -123,13 +123,11 @@ def as_values(lines: list[Line]) -> dict[str, Any]:
     """Everything that the table shows, for programs."""
     runtime = section("runtime", RuntimeParams)
     priced = prices()
-    kept = list(kept_in(FOLDER))
-    of_priced = [line for line in kept if line.model in priced]
-    already = spent(of_priced, priced)
+    already = spent((line for line in kept_in(FOLDER) if line.model in priced), priced)
     return {
         "stages": [dataclasses.asdict(line) for line in lines],
         "spent_usd": already.usd,
-        "spent_requests": sum(1 for line in kept if line.share),
+        "spent_requests": sum_requests(FOLDER),
         "budget_usd": runtime.budget_usd,
         "max_requests": runtime.max_requests,
     }

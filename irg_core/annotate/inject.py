@@ -25,6 +25,7 @@ from irg_core.records.motion import Facts, Phase
 from irg_core.records.wording import near_identical
 from irg_core.seeds import derive, rng
 
+TRAIN = "train"
 SOURCES = ("edit", "retrieval", "rollout")
 EDITS = "irg_core.motion.edits"
 TRIES = 4
@@ -64,7 +65,7 @@ class InjectParams:
     difficulty: dict[str, float]
     """Shares of easy, medium and hard edits that are sought; what a clip does not offer is made up by the others."""
     flaws_in_one: list[float]
-    """Shares of edited motions with one flaw and with two."""
+    """Shares of edited motions for which one flaw is sought, and two; where no second one fits, it stays at one."""
     retrieval_gallery: int
     """Train clips that a corpus needs before its own clips serve as flaws; below, edits take their share."""
     retrieval_bands: list[float]
@@ -85,6 +86,8 @@ class InjectParams:
             shares = getattr(self, name)
             if set(shares) != set(known) or not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
                 raise ValueError(f"inject.{name} takes {', '.join(known)}, which add up to 1")
+        if min(self.edits.values(), default=0.0) < 0.0 or not any(self.edits.values()):
+            raise ValueError("inject.edits takes weights of 0 and more, one of them above 0")
         if len(self.flaws_in_one) != 2 or not math.isclose(sum(self.flaws_in_one), 1.0, abs_tol=1e-6):
             raise ValueError("inject.flaws_in_one takes the shares of one flaw and of two, which add up to 1")
 
@@ -135,7 +138,6 @@ def aims(
 
     `gallery` is the number of clips that retrieval can draw from.
     """
-    shares = _shares(params, gallery)
     names: dict[str, list[str]] = {}
     for clip_id, split in splits.items():
         names.setdefault(split, []).append(clip_id)
@@ -143,6 +145,8 @@ def aims(
     found = []
     for clip_id, split in splits.items():
         lent = _lent(clip_id, places[clip_id], names[split], params.seed)
+        # Retrieved motions come from train; a goal of another split may not meet them.
+        shares = _shares(params, gallery if split == TRAIN else 0)
         found.append(_aim(clip_id, visible.get(clip_id, []), facts[clip_id], shares, lent, params))
     return [aim for aim in found if aim is not None]
 
@@ -231,7 +235,8 @@ class _Bench:
         return next((made for name, one in aside[: TRIES - tries] if (made := self._believed(name, one))), None)
 
     def _by_lot(self, draw: np.random.Generator) -> list[str]:
-        names, weights = list(self.params.edits), np.array(list(self.params.edits.values()))
+        wanted = {name: weight for name, weight in self.params.edits.items() if weight > 0.0}
+        names, weights = list(wanted), np.array(list(wanted.values()))
         return [names[n] for n in draw.choice(len(names), size=len(names), replace=False, p=weights / weights.sum())]
 
     def _edited(self, names: Sequence[str], scene: Scene, draw: np.random.Generator) -> Iterator[tuple[str, Edited]]:

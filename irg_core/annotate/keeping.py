@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from irg_core import fingerprints
 from irg_core.annotate import facts
@@ -70,8 +71,17 @@ class Inputs:
 
 def rules(params: InjectParams, limits: KinematicsParams, mode: str, tokenizer: Path) -> str:
     """A name for parameters, thresholds, code and tokenizer. Not for the models that captions train: see above."""
-    values = {name: value for name, value in asdict(params).items() if name not in IDLE}
+    values = _working(asdict(params))
     return _name([values, facts.version(limits), mode, _sources(), of_folder(tokenizer)])
+
+
+def _working(values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that decide what is made, at any depth."""
+    return {
+        name: _working(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if name not in IDLE
+    }
 
 
 def of_folder(folder: Path) -> str:

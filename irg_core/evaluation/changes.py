@@ -75,12 +75,13 @@ def steps(values: Sequence[Values], subset: str, compared: Sequence[tuple[Row, R
 
 def flags(effects: Sequence[Effect]) -> list[str]:
     """Reasons not to believe a gain, as sentences."""
-    of = {(effect.judge, effect.name): effect for effect in effects}
-    rewarded, held_out = (of.get((judge, METRICS["r3"])) for judge in (REWARDED, HELD_OUT))
     found = []
-    if rewarded and rewarded.verdict == BETTER and (held_out is None or held_out.verdict != BETTER):
-        seen = "does not" if held_out and held_out.verdict == OPEN else "sees it get worse" if held_out else "is absent"
-        found.append(f"the rewarding evaluator sees a gain in R@3, the held-out one {seen}")
+    for name in (METRICS["r3"], METRICS["gallery_r3"]):
+        of_name = [effect for effect in effects if effect.name == name]
+        is_rewarded = any(one.judge == REWARDED and one.verdict == BETTER for one in of_name)
+        doubted = [one for one in of_name if one.judge not in (REWARDED, BODILY) and one.verdict != BETTER]
+        if is_rewarded:
+            found += [f"the rewarding evaluator sees a gain in {name}, {one.judge} {_doubt(one)}" for one in doubted]
     gains = [effect for effect in effects if effect.verdict == BETTER and effect.name.startswith("R@3")]
     losses = [effect for effect in effects if effect.verdict == WORSE and not effect.name.startswith("R@3")]
     if gains and losses:
@@ -88,14 +89,17 @@ def flags(effects: Sequence[Effect]) -> list[str]:
     return found
 
 
+def _doubt(held_out: Effect) -> str:
+    return "does not" if held_out.verdict == OPEN else "sees it get worse"
+
+
 def _judge(evaluator: str) -> str:
-    return BODILY if evaluator == BODILY else REWARDED if evaluator == REWARDING else HELD_OUT
+    return BODILY if evaluator == BODILY else REWARDED if evaluator == REWARDING else f"{HELD_OUT} '{evaluator}'"
 
 
-def _order(place: tuple[str, str]) -> tuple[int, int, str]:
+def _order(place: tuple[str, str]) -> tuple[int, str, int]:
     evaluator, metric = place
-    judges = (HELD_OUT, REWARDED, BODILY)
-    return judges.index(_judge(evaluator)), list(METRICS).index(metric), evaluator
+    return {REWARDING: 1, BODILY: 2}.get(evaluator, 0), evaluator, list(METRICS).index(metric)
 
 
 def _name(row: Row) -> str:

@@ -44,7 +44,10 @@ class Shown:
 
 
 def said(asked: Asked, kind: Kind, probes: Sequence[Probe], generations: Sequence[Generation]) -> dict[str, Said]:
-    """The model's words and motions by probe; nothing for kinds of model that neither judge nor refine."""
+    """The model's words and motions by probe; nothing for kinds of model that neither judge nor refine.
+
+    A motion that is longer than any that the model may write is no first try of its own, and not shown.
+    """
     if kind not in BATCHES:
         return {}
     begun = {row.caption_id: row.answer.partition(GENERATE)[0] for row in generations}
@@ -52,6 +55,7 @@ def said(asked: Asked, kind: Kind, probes: Sequence[Probe], generations: Sequenc
     shown = {
         probe.probe_id: {"goal": probe.goal.text, "codes": tokens, "begun": begun[probe.goal.caption_id]}
         for probe, tokens in zip(probes, codes, strict=True)
+        if len(tokens) <= asked.sampling.max_codes
     }
     work = asked.memory.around(partial(BATCHES[kind], asked.weights, asked.threads, asked.sampling), Said)
     parts = asked.map_batches(work, _batches(shown, asked.sampling.batch))

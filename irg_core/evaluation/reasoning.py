@@ -76,7 +76,7 @@ def _row(
     return Probed(
         f"{model}|{probe.probe_id}", goal.caption_id, goal.clip.clip_id, goal.clip.corpus, goal.text, probe.kind,
         probe.truth, codes, said.assessment, said.refinement, said.motions, round(said.sentinel, DECIMALS),
-        said.refinement == SENTINEL, _is_grounded(probe, said, words, limits),
+        said.refinement == SENTINEL, bool(before) != (probe.kind == OWN), _is_grounded(probe, said, words, limits),
         bool(before) and not before & after, bool(after - before), not last, distances,
     )  # fmt: skip
 
@@ -90,16 +90,22 @@ def _is_grounded(probe: Probe, said: Said, words: VerifyParams, limits: Kinemati
         0.0,
     )  # fmt: skip
     judgement = Assessment(probe.probe_id, said.assessment, said.refinement)
-    return verify.check(judgement, pair, probe.asked, probe.shown, words, limits) is None
+    return verify.check(judgement, pair, probe.asked, probe.shown, words, limits).rejection is None
 
 
 # ---- counting --------------------------------------------------------------------------------------------------------
 
 
 def shares(rows: Sequence[Probed]) -> list[Share]:
-    """All that is counted over the probes of one model, by kind of probe and over all flawed ones."""
+    """All that is counted over the probes of one model, by kind of probe and over all flawed ones.
+
+    Where the tokenizer has mended a flaw, or broken a right motion, nobody can say how the model should have judged:
+    such probes are counted as lost, and nowhere else.
+    """
     if not rows:
         return []
+    lost = share("lost to the tokenizer", "all", [not row.is_true for row in rows])
+    rows = [row for row in rows if row.is_true]
     own = [row for row in rows if row.kind == OWN]
     flawed = [row for row in rows if row.kind != OWN]
     kinds = {kind: [row for row in rows if row.kind == kind] for kind in sorted({row.kind for row in rows})}
@@ -114,7 +120,7 @@ def shares(rows: Sequence[Probed]) -> list[Share]:
         if group != OWN:
             found += _mending(group, chosen)
             found.append(auc("alignment score", group, own, chosen))
-    return [one for one in found if one.n]
+    return [lost, *(one for one in found if one.n)]
 
 
 def _mending(group: str, rows: Sequence[Probed]) -> Iterator[Share]:
@@ -133,10 +139,11 @@ def _evaluators(rows: Sequence[Probed]) -> list[str]:
 
 
 def share(name: str, group: str, hits: Sequence[bool]) -> Share:
-    """A share of rows with 1.96 sigma / sqrt(n)."""
+    """A share of rows; its interval is that with one hit and one miss more (Agresti and Coull 1998)."""
     n = len(hits)
-    value = sum(hits) / n if n else 0.0
-    return Share(name, group, round(value, DECIMALS), round(1.96 * math.sqrt(value * (1 - value) / max(n, 1)), 6), n)
+    value, middle = (sum(hits) / n if n else 0.0), (sum(hits) + 1) / (n + 2)
+    interval = 1.96 * math.sqrt(middle * (1 - middle) / (n + 2))
+    return Share(name, group, round(value, DECIMALS), round(interval, DECIMALS), n)
 
 
 def auc(name: str, group: str, right: Sequence[Probed], flawed: Sequence[Probed]) -> Share:

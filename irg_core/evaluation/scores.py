@@ -25,6 +25,8 @@ from irg_core.seeds import rng
 BODILY = "motion"
 """Stands where the evaluator's name does, for numbers of the motions themselves."""
 DIGITS = 6
+TWO = 2
+"""Goals that an exchange takes: one alone would be paired with itself."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _of_bodies(
     for row in shown:
         joints, done = moved[id(row.features)], phases[id(row.features)]
         for subset, rows in sorted(subsets.items()):
+            if row.is_shuffled and len(rows) < TWO:
+                continue
             paired = exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows
             chosen = (
                 [_chosen(values, rows) for values in (joints, real, row.codes)] if not row.is_shuffled else [[]] * 3

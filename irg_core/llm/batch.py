@@ -18,10 +18,22 @@ from typing import Any, Protocol, TypeVar
 
 from irg_core.errors import EndpointError
 from irg_core.files import read_json, whole_file, write_json
+from irg_core.llm import tokens
 from irg_core.llm.budget import BATCHED, Budget
-from irg_core.llm.chat import NO_ANSWER, Busy, ChatRequest, Provider, Refused, Reply, fingerprint
+from irg_core.llm.chat import (
+    LARGEST_REPLY,
+    NO_ANSWER,
+    REFUSED,
+    Busy,
+    ChatRequest,
+    Provider,
+    Refused,
+    Reply,
+    fingerprint,
+)
 from irg_core.llm.interview import Inquiry, read_signed, repaired, transcript_of
 from irg_core.llm.limits import Limits
+from irg_core.llm.line import MOST_LOST
 from irg_core.llm.transcripts import Ledger
 from irg_core.records.annotation import Transcript
 
@@ -102,10 +114,11 @@ class Delivered:
 
 def is_pending(folder: Path) -> bool:
     """Whether batches were sent whose replies are not fetched yet."""
-    return any(True for _ in _pending(folder))
+    return any(_state(path).exists() for path in _pending(folder))
 
 
 def _pending(folder: Path) -> Iterator[Path]:
+    """Files of questions, sent or not."""
     return (path for path in sorted(folder.glob("*.jsonl")) if not path.name.endswith(".asked.jsonl"))
 
 
@@ -121,19 +134,30 @@ class Office:
         self._refused: dict[str, Refused] = {}
         self._lost: Counter[str] = Counter()  # how often a question came back without an answer
         self._settled = 0  # questions answered or refused
+        self._asked_in_round = 0
+        self._refusals: list[Transcript] = []  # not in the ledger yet: if nothing was answered all may be wrong
+        self._is_answered = False
 
     def answer_all(self) -> dict[str, Refused]:
         """Have all questions answered that can be; return the others by name.
 
         Raises `BudgetSpent`, and `EndpointError` where batches bring nothing.
         """
+        self._drop_unsent()
         self._finish(list(_pending(self._folder)))
         while files := self._write():
             before = self._settled
             self._finish(files)
-            if self._settled == before:
+            # A few rows that fail each time are given up after their tries; they must not hold up all others.
+            if self._settled == before and self._asked_in_round >= MOST_LOST:
                 raise EndpointError("the endpoint answered nothing of what it took in batches; run again to go on")
         return self._refused
+
+    def _drop_unsent(self) -> None:
+        """A run that died may have left files that nobody has sent: prompts and budget may be others by now."""
+        for path in list(_pending(self._folder)):
+            if not _state(path).exists():
+                _forget(path)
 
     def _unanswered(self) -> Iterator[tuple[str, ChatRequest]]:
         """The next question about each row that is not settled, under its name."""
@@ -146,6 +170,9 @@ class Office:
                 if (known := self._ledger.find(name)) is None:
                     yield name, request
                     break
+                self._is_answered = True
+                if known.refusal:
+                    break
                 request = repaired(self._inquiry, request, known.reply, read_signed(self._inquiry, request, known))
 
     def _write(self) -> list[Path]:
@@ -157,7 +184,7 @@ class Office:
         return files
 
     def _affordable(self) -> Iterator[tuple[str, ChatRequest]]:
-        usd = 0.0
+        usd, self._asked_in_round = 0.0, 0
         for number, (name, request) in enumerate(self._unanswered(), start=1):
             most = self._purse.most(request)
             if not self._purse.has_room(usd + most, number):
@@ -165,6 +192,7 @@ class Office:
                     raise self._purse.all_spent(most)
                 return
             usd += most
+            self._asked_in_round = number
             yield name, request
 
     def _write_one(self, questions: Iterator[tuple[str, ChatRequest]]) -> Path | None:
@@ -177,7 +205,8 @@ class Office:
         ):  # fmt: skip
             for name, request in questions:
                 line = self._wire.line(name, request)
-                unanswered = transcript_of(self._inquiry.provider, name, request, Reply("", 0, 0))
+                by_rule = Reply("", tokens.of_request(request), 0)
+                unanswered = transcript_of(self._inquiry.provider, name, request, by_rule)
                 asked.write(json.dumps(asdict(unanswered), ensure_ascii=False).encode() + b"\n")
                 file.write(line)
                 whole.update(name.encode())
@@ -270,11 +299,15 @@ class Office:
             for name, outcome in self._outcomes(path, brought.files):
                 if (place := places.pop(name, None)) is None:
                     continue  # nothing that we have asked here
+                asked.seek(place)
                 if isinstance(outcome, Reply):
-                    asked.seek(place)
-                    kept.append(_answered(asked.readline(), outcome))
-                    self._purse.spend(outcome)
+                    transcript = _answered(asked.readline(), outcome)
+                    kept.append(transcript)
+                    if name not in self._ledger:  # which was read before: a run that died may have fetched it
+                        self._purse.spend(Reply("", transcript.tokens_in, transcript.tokens_out))
                 else:
+                    if isinstance(outcome, Refused) and outcome.reason == REFUSED:
+                        self._refusals.append(_refused(asked.readline(), outcome))
                     self._unheard(name, outcome)
                 if len(kept) == AT_A_TIME:
                     self._keep(kept)
@@ -285,7 +318,11 @@ class Office:
     def _keep(self, transcripts: list[Transcript]) -> None:
         self._ledger.keep(transcripts, BATCHED)
         self._settled += len(transcripts)
+        self._is_answered = self._is_answered or bool(transcripts)
         transcripts.clear()
+        if self._is_answered:
+            self._ledger.keep(self._refusals, share=0)
+            self._refusals.clear()
 
     def _unheard(self, name: str, outcome: Refused | Busy) -> None:
         """A question without a reply is sent again in the next round, unless it is refused, or was lost too often."""
@@ -300,8 +337,7 @@ class Office:
         brought = path.with_suffix(".brought")
         for file in files:
             self._tried(lambda file=file: self._wire.fetch(file, brought))  # type: ignore[misc]
-            with brought.open("rb") as lines:
-                yield from map(self._wire.outcome, lines)
+            yield from map(self._wire.outcome, _honest_lines(brought))
 
 
 def _asked(path: Path) -> Path:
@@ -329,6 +365,22 @@ def _places(path: Path) -> dict[str, int]:
     return places
 
 
+def _honest_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, but those that are longer than any honest one: their questions are without an answer."""
+    with path.open("rb") as file:
+        is_whole = True
+        while line := file.readline(LARGEST_REPLY):
+            starts, is_whole = is_whole, line.endswith(b"\n") or len(line) < LARGEST_REPLY
+            if starts and is_whole:
+                yield line
+
+
 def _answered(line: bytes, reply: Reply) -> Transcript:
-    said = {"reply": reply.text, "tokens_in": reply.tokens_in, "tokens_out": reply.tokens_out}
-    return Transcript(**{**json.loads(line), **said})
+    """The question with its reply; where the endpoint does not count tokens, ours stand."""
+    asked = json.loads(line)
+    read, written = reply.tokens_in or asked["tokens_in"], reply.tokens_out or tokens.count(reply.text)
+    return Transcript(**{**asked, "reply": reply.text, "tokens_in": read, "tokens_out": written})
+
+
+def _refused(line: bytes, fault: Refused) -> Transcript:
+    return Transcript(**{**json.loads(line), "tokens_in": 0, "refusal": fault.detail})

@@ -1,7 +1,8 @@
 """What replies cost, and where a run stops before it costs too much.
 
 What was spent is read from the ledgers of this checkout, all stages together: running again never spends more, and
-what came with a table of transcripts, or from a program, was not paid for here.
+what came with a table of transcripts, or from a program, was not paid for here. They are read once, when a stage
+begins: of two that run at the same time neither sees what the other spends meanwhile, and each keeps the limit alone.
 """
 
 import asyncio

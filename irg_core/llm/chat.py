@@ -17,6 +17,8 @@ from irg_core.records.annotation import UNWRITTEN, Origin
 
 NO_ANSWER = "endpoint gave no answer"
 REFUSED = "endpoint refused the request"
+LARGEST_REPLY = 1 << 20
+"""Bytes of a reply, head excluded, of which more are not read: the longest honest ones have some thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,12 @@ def provider(name: str, model: str) -> Provider:
     module = plugins.load("irg_core.llm", name)
     made: Provider = module.Provider(model, section(f"llm.{name}", module.Settings))
     return made
+
+
+def trust(asked: Provider) -> None:
+    """Tell a provider that it was answered before, where it wants to know: then its set-up is right."""
+    if (told := getattr(asked, "trust", None)) is not None:
+        told()
 
 
 def fingerprint(asked: Provider, request: ChatRequest) -> str:

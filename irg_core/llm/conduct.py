@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from irg_core.errors import EndpointError
 from irg_core.llm import batch
 from irg_core.llm.batch import Delivered, Office, is_pending, wire_of
-from irg_core.llm.budget import Ceiling, budget
+from irg_core.llm.budget import UNLIMITED, Ceiling, budget
 from irg_core.llm.interview import Inquiry, Interview
 from irg_core.llm.transcripts import FOLDER, Ledger, path_of
 from irg_core.records.annotation import Rejection, Transcript
@@ -47,7 +47,8 @@ def conducted(
             raise EndpointError(
                 f"{folder} holds batches that were sent; set llm.*.mode: batch again to fetch their replies"
             )
-        interview = Interview(inquiry, ledger, runtime.concurrency, show_batches, purse)
+        # What batches have brought is in the ledger, and paid for: the stage sends nothing more.
+        interview = Interview(inquiry, ledger, runtime.concurrency, show_batches, purse if wire is None else UNLIMITED)
         if wire is not None:
             interview.trust()
         yield interview

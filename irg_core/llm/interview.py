@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from irg_core.llm import tokens
 from irg_core.llm.budget import UNLIMITED, Budget
-from irg_core.llm.chat import ChatRequest, Halted, Provider, Refused, Repair, fingerprint
+from irg_core.llm.chat import REFUSED, ChatRequest, Halted, Provider, Refused, Repair, Reply, fingerprint, trust
 from irg_core.llm.line import Line
 from irg_core.llm.transcripts import Ledger
 from irg_core.records.annotation import Rejection, Transcript
@@ -36,7 +37,8 @@ AHEAD = 1 << 15
 """Rows between the first that is not handed on yet and the last that is asked: so long may one row hold up the table,
 and so many are in memory."""
 GRACE = 5.0
-"""Seconds that questions under way are waited for when the stage stops: their replies may have been paid for."""
+"""Seconds that questions under way are waited for when whoever watches leaves: their replies may be paid for. Where a
+row stops the stage there is no such hurry: the provider itself knows how long each reply may take."""
 
 
 class Questions(Protocol):
@@ -127,7 +129,8 @@ class Interviewer(Generic[Record]):
         self._budget = budget
         self._counts = Counter(from_ledger=0, repairs=0)
         self._refusal: Refused | None = None
-        self._kept = 0
+        self._refused: list[Transcript] = []  # not in the ledger yet: as long as nobody was answered all may be wrong
+        self._is_answered = False
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -153,28 +156,70 @@ class Interviewer(Generic[Record]):
         name = fingerprint(self._provider, request)
         if (known := self.ledger.find(name)) is not None:
             self._counts["from_ledger"] += 1
-            self.line.is_proven = True
             await asyncio.sleep(0)  # a long replay must not hold up replies that are under way
-            return known
+            return self._known(known)
         # Under way is what a kill may lose, and so until it is written. The disk, too, is waited for by other rows.
         async with self._under_way, self._budget.room(request) as spent:
-            reply = await self.line.ask(request)
+            try:
+                reply = counted(self._provider, request, await self.line.ask(request))
+            except Refused as fault:
+                await self._keep_refusal(refusal_of(self._provider, name, request, fault))
+                raise
             spent(reply)
             transcript = transcript_of(self._provider, name, request, reply)
             kept = await self.ledger.write(transcript, self._budget.share)
         await self.ledger.sync()
         self.usage.update(tokens_in=reply.tokens_in, tokens_out=reply.tokens_out)
-        self._kept += 1
-        return kept
+        self._is_answered = True
+        return answered(kept)
+
+    def _known(self, transcript: Transcript) -> Transcript:
+        """What the ledger holds, which is nothing of an endpoint that never answered. Raises `Refused`."""
+        if not self._is_answered:
+            self._is_answered = self.line.is_proven = True
+            trust(self._provider)
+        return answered(transcript)
+
+    async def _keep_refusal(self, refusal: Transcript | None) -> None:
+        """So that nobody asks again. Nothing was paid for it."""
+        if refusal is not None:
+            self._refused.append(refusal)
+        if self._is_answered:
+            refused, self._refused = self._refused, []
+            for one in refused:
+                await self.ledger.write(one, share=0)
 
     def check_that_any_was_answered(self) -> None:
         """Raise `EndpointError` where every single request was refused: then not the requests are at fault."""
-        if self._refusal is not None and not self._kept and not self._counts["from_ledger"]:
+        if self._refusal is not None and not self._is_answered:
             raise self.line.set_up_error(self._refusal)
 
     async def close(self) -> None:
+        await self._keep_refusal(None)
         await self.ledger.flush()
         await self._provider.close()
+
+
+def counted(provider: Provider, request: ChatRequest, reply: Reply) -> Reply:
+    """The reply with our own count of tokens where the endpoint gives none: it has its price all the same."""
+    if provider.reads_payload:
+        return reply
+    read, written = reply.tokens_in or tokens.of_request(request), reply.tokens_out or tokens.count(reply.text)
+    return Reply(reply.text, read, written)
+
+
+def answered(transcript: Transcript) -> Transcript:
+    """Raises `Refused` where the ledger holds the refusal of a question, and no reply."""
+    if transcript.refusal:
+        raise Refused(REFUSED, transcript.refusal)
+    return transcript
+
+
+def refusal_of(provider: Provider, name: str, request: ChatRequest, fault: Refused) -> Transcript | None:
+    """What the ledger keeps of a question that will never be answered; None where another try might bring one."""
+    if fault.reason != REFUSED:
+        return None
+    return replace(transcript_of(provider, name, request, Reply("", 0, 0)), refusal=fault.detail)
 
 
 def transcript_of(provider: Provider, name: str, request: ChatRequest, reply: Any) -> Transcript:
@@ -279,7 +324,7 @@ class Stream(Generic[Record]):
     def __exit__(self, *_: object) -> None:
         """Stop, wherever the stream is; no reply that is under way is given up before its grace is over."""
         with suppress(RuntimeError):  # it has ended by itself
-            self._loop.call_soon_threadsafe(self._stop)
+            self._loop.call_soon_threadsafe(self._leave)
         self._thread.join()
         self._writer.shutdown()
         self._loop.close()
@@ -357,7 +402,10 @@ class Stream(Generic[Record]):
             self._interviewer.line.halt()
             if self._coming is not None:
                 self._coming.cancel()
-            self._loop.call_later(GRACE, self._cancel)
+
+    def _leave(self) -> None:
+        self._stop()
+        self._loop.call_later(GRACE, self._cancel)
 
     def _cancel(self) -> None:
         for worker in self._workers:

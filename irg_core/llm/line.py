@@ -127,8 +127,9 @@ class Line:
         self._answered = 0
         self._refused = 0
         self._lost = 0  # rows given up one after the other, without a reply between
-        self._failing: set[str] = set()  # rows that met a fault since the last reply
-        self._heard = time.monotonic()  # of the last reply
+        self._failing: set[str] = set()  # rows that met a fault since the last reply, or a limit in a long silence
+        self._asking = 0  # rows that are on their way, or wait for their turn
+        self._heard = time.monotonic()  # of the last reply, or when the first row asked after a time without any
         self._halted = asyncio.Event()
         allowance = Allowance(provider.limits)
         self._turnstile = Turnstile(Pacing(most, time.monotonic()), allowance)
@@ -138,6 +139,11 @@ class Line:
     def is_halted(self) -> bool:
         return self._halted.is_set()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether it is known to answer: then whatever it refuses, the row is at fault and not the set-up."""
+        return self._answered > 0 or self.is_proven
+
     def halt(self) -> None:
         """Send nothing more. What is under way may still come back."""
         self._halted.set()
@@ -145,12 +151,19 @@ class Line:
 
     async def ask(self, request: ChatRequest) -> Reply:
         """The reply, asked for as often as it makes sense. Raises `Refused`, `Halted` or a `FactoryError`."""
+        if not self._asking:
+            self._heard = time.monotonic()  # what came from the ledger until now was no silence of the endpoint
+        self._asking += 1
+        try:
+            return await self._ask(request)
+        finally:
+            self._asking -= 1
+
+    async def _ask(self, request: ChatRequest) -> Reply:
         tries, before, met = 0, -1, self._answered
         size = tokens.of_request(request) + self._longest if self._longest else 0
         while True:
             sent = await self._turnstile.passed(size, is_next=tries > 0 and self._turnstile.is_broken)
-            if not self.counts["sent"]:
-                self._heard = time.monotonic()  # what came from the ledger until now was no silence of the endpoint
             self.counts["sent"] += 1
             try:
                 reply = await self.provider.complete(request)
@@ -164,7 +177,7 @@ class Line:
                     # A limit turns away whoever is too many: while others are served it is only a matter of time.
                     met, tries = self._answered, 0
                 tries += 1
-                if not fault.is_limit:
+                if not fault.is_limit or self._silence() >= LONGEST_SILENCE:
                     self._failing.add(request.key)
                 if self._is_hopeless(fault, tries):
                     raise self._given_up(fault, tries, before) from None
@@ -186,7 +199,7 @@ class Line:
 
     def _refusal(self, fault: Refused) -> Exception:
         self._refused += 1
-        if not self._answered and not self.is_proven and self._refused >= MOST_REFUSED:
+        if not self.has_answered and self._refused >= MOST_REFUSED:
             return self.set_up_error(fault)
         return fault
 
@@ -194,8 +207,12 @@ class Line:
         """For a stage of which nothing at all was answered: one refusal stands for all."""
         return EndpointError(f"{fault.detail}; it refused all of {self._refused} requests so")
 
+    def _silence(self) -> float:
+        """Seconds in which somebody was asked all the time, and nobody was answered."""
+        return time.monotonic() - self._heard
+
     def _is_hopeless(self, fault: Busy, tries: int) -> bool:
-        silence = time.monotonic() - self._heard
+        silence = self._silence()
         if fault.rest > LONGEST_REST or (not self._answered and not fault.is_limit and silence > FIRST_CONTACT):
             return True
         is_only_full = fault.is_limit and silence < LONGEST_SILENCE
@@ -204,9 +221,9 @@ class Line:
     def _given_up(self, fault: Busy, tries: int, before: int) -> Exception:
         """Where others were answered meanwhile the row is given up, else the run: it would only lose row after row."""
         self._lost += 1
-        is_known_to_answer = fault.was_reached and (self._answered > 0 or self.is_proven)
-        is_alone = is_known_to_answer and max(self._lost, len(self._failing)) < MOST_LOST
-        if (self._answered > before or is_alone) and not fault.is_limit and fault.rest <= LONGEST_REST:
+        is_alone = fault.was_reached and self.has_answered and max(self._lost, len(self._failing)) < MOST_LOST
+        is_lost = is_alone or (self._answered > before and not fault.is_limit)
+        if is_lost and fault.rest <= LONGEST_REST:
             return Refused(NO_ANSWER, f"{fault}; tried {_times(tries)}")
         rest = f" and asks for a rest of {fault.rest:.0f} s" if fault.rest else ""
         kept = f"; what was answered before ({self._answered} replies) is kept: run again to go on"

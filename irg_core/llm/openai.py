@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -28,7 +28,7 @@ from irg_core.errors import EndpointError, ParamsError
 from irg_core.llm import tokens
 from irg_core.llm.batch import Progress
 from irg_core.llm.budget import longest_reply
-from irg_core.llm.chat import REFUSED, Busy, ChatRequest, Refused, Reply
+from irg_core.llm.chat import LARGEST_REPLY, REFUSED, Busy, ChatRequest, Refused, Reply
 from irg_core.llm.limits import Limits
 from irg_core.llm.structure import Fallbacks, Structure, of_request
 
@@ -49,8 +49,8 @@ PASSING = frozenset({408, 409, 425, 429})
 OVERLOADED = frozenset({503, 504, 529})
 TOO_LARGE = re.compile(r"request too large|too large for", re.IGNORECASE)
 """How a limit on tokens per minute turns away a single question that no minute has room for."""
-LARGEST_REPLY = 1 << 20
-"""Bytes of a reply, head excluded, of which more are not read: the longest honest ones have some thousands."""
+ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([/\\\"]))")
+"""A sign as JSON may spell it."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ class Provider:
         self._settings = settings
         self._longest = longest_reply(settings.sampling)
         self._fallbacks = Fallbacks(settings.structure)
-        self._has_answered = False
+        self._has_answered = False  # in this run
+        self._is_trusted = False  # it did in an earlier one
 
     @property
     def notes(self) -> dict[str, str]:
@@ -200,7 +201,13 @@ class Provider:
 
     def _seconds(self, request: ChatRequest) -> float:
         settings = self._settings
+        if not settings.seconds_per_token:
+            return settings.timeout
         return settings.timeout + settings.seconds_per_token * (tokens.of_request(request) + self._longest)
+
+    def trust(self) -> None:
+        """The ledger holds its replies: what it forbids now may be one row."""
+        self._is_trusted = True
 
     async def close(self) -> None:
         if "_client" in vars(self):
@@ -234,7 +241,7 @@ class Provider:
         except openai.APIConnectionError as error:
             cause = self._without_key(str(error.__cause__ or error))[:LONGEST_DETAIL]
             unreached = f"{where} cannot be reached ({cause}); check llm.openai.base_url"
-            raise Busy(unreached, was_reached=False) from None
+            raise Busy(unreached, was_reached=not isinstance(error.__cause__, httpx2.ConnectError)) from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
             nonsense = f"{where} answers with something other than a chat completion"
             raise Busy(f"{nonsense}; check that llm.openai.base_url ends where /chat/completions begins") from None
@@ -249,8 +256,8 @@ class Provider:
         status = error.status_code
         said = f"{status} {self._without_key(_message(error))[:LONGEST_DETAIL]}".rstrip()
         match status:
-            case 401 | 403 | 404 if self._has_answered:
-                # The set-up was right a moment ago: a guard before the endpoint may dislike the words of one row.
+            case 401 | 403 | 404 if self._has_answered or (self._is_trusted and status != 401):
+                # The set-up was right before: a guard at the endpoint's door may dislike the words of one row.
                 return Busy(f"{where} fails: {said}")
             case 401 | 403:
                 variable = self._settings.key_variable
@@ -275,6 +282,8 @@ class Provider:
 
     def _without_key(self, text: str) -> str:
         """Text from outside as it may be kept: without the key, and writable (a lone surrogate is not)."""
+        if self._key and self._key in (plain := ESCAPED.sub(_sign, text)):
+            text = plain  # whoever reads a reply as JSON would read the key, however it is spelt
         text = text.encode("utf-8", "replace").decode()
         return text.replace(self._key, "[key]") if self._key else text
 
@@ -355,8 +364,13 @@ class Wire:
             return name, Busy(f"{where} fails: {status or ''} {words}")
         return name, Refused(REFUSED, f"{where} refuses: {status} {words}")
 
-    def _faults(self) -> AbstractContextManager[None]:
-        return self._provider._faults_in_our_words(SECONDS_FOR_A_FILE)
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            with self._provider._faults_in_our_words(SECONDS_FOR_A_FILE):
+                yield
+        except Unstructured as fault:  # no structure is demanded of files
+            raise fault.otherwise from None
 
 
 def key_of(variable: str) -> str:
@@ -402,6 +416,11 @@ def _tokens(completion: Any) -> tuple[int, int]:
     numbers = [counted.get(name) for name in ("prompt_tokens", "completion_tokens")]
     read, written = (number if type(number) is int and 0 < number < MOST_TOKENS else 0 for number in numbers)
     return read, written
+
+
+def _sign(escaped: re.Match[str]) -> str:
+    number, sign = escaped.groups()
+    return chr(int(number, 16)) if number else str(sign)
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -39,7 +39,7 @@ PATIENCE = 0.05
 BURST = 4
 """Requests that go at once after a rest for which the endpoint asked, if nobody was answered since the rest before."""
 
-START = 16
+START = 32
 """Requests in flight at the start: few for who serves many, and not so few that finding out takes long."""
 STEP = 0.1
 """Share of itself by which the window grows in a round trip once it no longer doubles, and at least by one request."""
@@ -49,6 +49,9 @@ LEAST_GAIN = 1.05
 """What twice as many requests in flight must bring in replies a second; less is only a longer queue."""
 SAMPLES = 32
 """Replies on either side of such a comparison: short and long replies differ in latency, too."""
+ROUND_TRIPS = 4
+MOST_SLOWER = 2.0
+"""Replies of so many round trips are averaged, and none counts as more than so many times the usual latency."""
 CLEARLY = 1.5
 """How many times as many in flight are compared at the least: what a few more bring is lost in the noise."""
 MEMORY = 60.0
@@ -64,7 +67,7 @@ class Ticket:
 
     sent: float
     in_flight: int  # with it
-    is_full: bool  # whether the window held back a further one
+    is_full: bool  # whether the window held back a further one when it was sent
     is_relay: bool  # whether it took the place of one that was answered, ahead of its time
 
 
@@ -104,6 +107,8 @@ class Pacing:
     def end(self, ticket: Ticket, outcome: Outcome, now: float, rest: float = 0.0) -> None:
         """Learn from how a request ended; `rest` is for how long the endpoint asks to be left alone."""
         beside = (ticket.in_flight + self.in_flight) / 2
+        # Of a window that was just widened the last ones fill it, and the first ones' replies count as well.
+        is_full = ticket.is_full or self.in_flight >= self._window.limit
         self.in_flight -= 1
         if rest:
             self.rest(now + rest)
@@ -113,7 +118,7 @@ class Pacing:
                 if self.is_broken:
                     self._window.begin_again()
                 self._rate.answered(ticket, now)
-                self._window.answered(ticket, beside, now)
+                self._window.answered(ticket, beside, now, is_full)
             case "limited":
                 self._rate.limited(ticket, now)
             case "late":
@@ -203,7 +208,10 @@ class Level:
             self.samples = 0
         self.samples += 1
         self.heard = now
-        weight = 1 / min(self.samples, SAMPLES)
+        if self.samples > SAMPLES:
+            # All that waited out one stall, of the endpoint or of ours, tell of the same one.
+            seconds = min(seconds, MOST_SLOWER * self.seconds)
+        weight = 1 / min(self.samples, max(SAMPLES, ROUND_TRIPS * in_flight))
         self.in_flight += weight * (in_flight - self.in_flight)
         self.seconds += weight * (seconds - self.seconds)
 
@@ -231,10 +239,10 @@ class Window:
     def begin_again(self) -> None:
         self._size, self._is_doubling = min(START, self._size), True
 
-    def answered(self, ticket: Ticket, beside: float, now: float) -> None:
-        """A reply came; on the way there were `beside` requests in flight, on average."""
+    def answered(self, ticket: Ticket, beside: float, now: float, is_full: bool) -> None:
+        """A reply came; on the way there were `beside` requests in flight, on average, and whether `is_full`."""
         self._levels.setdefault(_level(beside), Level()).add(beside, now - ticket.sent, now)
-        if ticket.is_full and ticket.sent >= self._cut_at:
+        if is_full and ticket.sent >= self._cut_at:
             self._judge(_level(self._size), now)
 
     def late(self, ticket: Ticket, now: float) -> None:

@@ -87,6 +87,8 @@ def plan(inquiry: Inquiry[Any], ledger: Ledger, price: Price | None, share: floa
                 counted += tokens.of_request(asked)
                 break
             known += 1
+            if transcript.refusal:
+                break
             following = repaired(inquiry, asked, transcript.reply, read_signed(inquiry, asked, transcript))
             experience.add(asked, transcript.tokens_in, transcript.tokens_out, was_repaired=following is not None)
     if inquiry.provider.reads_payload:  # a program counts no tokens

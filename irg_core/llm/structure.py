@@ -37,22 +37,22 @@ class Fallbacks:
 
     def __init__(self, wanted: Structure) -> None:
         self.wanted = self.known = wanted
-        self._is_settled = False
+        self._answered: set[Structure] = set()
 
     def to_try(self) -> tuple[Structure, ...]:
         """The one that is known to work, or is tried first; then those that demand less."""
         return FALLBACKS[FALLBACKS.index(self.known) :]
 
     def settle(self, structure: Structure) -> None:
-        """It was answered."""
-        if FALLBACKS.index(structure) > FALLBACKS.index(self.known) or not self._is_settled:
-            self.known, self._is_settled = structure, True
+        """It was answered. What was ever answered works: another question that did without it lowers nothing."""
+        self._answered.add(structure)
+        self.known = min(self._answered, key=FALLBACKS.index)
 
     def may_be_at_fault(self, status: int, said: str) -> bool:
         """Whether a refusal may be about the structure: it says so, or nothing was answered yet and it says nothing."""
         if COMPLAINTS.search(said):
             return status in (400, 404, 415, 422, 501)
-        return status in (404, 422) and not self._is_settled
+        return status in (404, 422) and not self._answered
 
 
 def objects(text: str) -> Iterator[str]:

@@ -15,4 +15,4 @@ def compute(samples: Samples) -> list[Measure]:
     """`fulfilled`, over the goals that can be measured."""
     if not samples.fulfilled:
         return []
-    return [Measure.of_clips("fulfilled", np.array(samples.fulfilled, dtype=np.float64))]
+    return [Measure.of_shares("fulfilled", np.array(samples.fulfilled, dtype=np.float64))]

@@ -32,8 +32,8 @@ def compute(samples: Samples) -> list[Measure]:
     found = []
     for rank in RANKS:
         hits = in_pools < rank
-        found.append(Measure.of_clips(f"r{rank}", hits.mean(axis=0), half_interval(hits.mean(axis=1))))
-    return found + [Measure.of_clips(f"gallery_r{rank}", gallery < rank) for rank in RANKS]
+        found.append(Measure.of_shares(f"r{rank}", hits.mean(axis=0), half_interval(hits.mean(axis=1))))
+    return found + [Measure.of_shares(f"gallery_r{rank}", gallery < rank) for rank in RANKS]
 
 
 def pool_ranks(samples: Samples) -> np.ndarray:

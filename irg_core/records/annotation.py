@@ -125,13 +125,14 @@ class Transcript:
 
     request: str  # hash over provider identity (model and sampling with it), messages, schema, seed and attempt
     model: str
-    tokens_in: int  # as the endpoint counts them; 0 where it does not say, and for a program
+    tokens_in: int  # as the endpoint counts them; as we do where it does not say; 0 for a program
     tokens_out: int
     key: str  # the row it was asked for
     attempt: int  # 0, and 1 more for each reply before that could not be used
     provider: str  # identity
     question: str
     reply: str
+    refusal: str = ""  # what the endpoint said that will not answer this question; then there is no reply
 
 
 def visible_captions(captions: Iterable[Caption], splits: Iterable[Split]) -> dict[str, list[Caption]]:

@@ -1,7 +1,7 @@
 """What a model answered, and how it scored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -60,6 +60,13 @@ class Measure:
         """The mean of one value a clip [n]; its interval is 1.96 sigma / sqrt(n)."""
         listed = tuple(values.astype(np.float64).tolist())
         return cls(metric, float(values.mean()), half_interval(values), spread, len(values), listed)
+
+    @classmethod
+    def of_shares(cls, metric: str, values: np.ndarray, spread: float = 0.0) -> Self:
+        """The same for shares, 0 to 1 a clip: the interval is that with one clip of 0 and one of 1 more (Agresti and
+        Coull 1998), for a few clips that are all hits, or all misses, are not certain to stay so."""
+        found = cls.of_clips(metric, values, spread)
+        return replace(found, interval=half_interval(np.append(values, (0.0, 1.0))))
 
 
 def half_interval(values: np.ndarray) -> float:

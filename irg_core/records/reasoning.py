@@ -30,6 +30,7 @@ class Probed:
     motions: list[list[int]]  # what the model generated after it
     sentinel: float  # ln of the probability that it says there is nothing to refine
     accepts: bool  # it said so
+    is_true: bool  # decoded from its codes, the motion still is what its kind says: right, or flawed
     is_grounded: bool  # its judgement survives verification
     is_mended: bool  # what was wrong with the shown motion is gone from the next one, by measured facts
     is_spoilt: bool  # the next one misses something that the shown one did not

@@ -10,9 +10,9 @@ from irg_core.annotate.demands import demand
 from irg_core.annotate.facts import facts
 from irg_core.annotate.grounding import Known
 from irg_core.annotate.statements import ASKED, SHOWN
+from irg_core.motion import representation
 from irg_core.motion.differences import differences
 from irg_core.motion.representation import to_joints
-from irg_core.motion.skeleton import FPS
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.records.evaluation import Generation
 from irg_core.records.motion import Clip, Difference, Facts, Phase
@@ -22,7 +22,6 @@ from irg_core.reports.player import Track
 from irg_core.reports.readings import reading
 from irg_core.seeds import derive
 
-CODES_A_SECOND = 5
 FULFILLED, MISSED, UNREAD = "fulfilled", "missed", "cannot be measured"
 RIGHT, WRONG = "judged right", "judged wrong"
 OWN = "none"
@@ -52,6 +51,7 @@ class Motion:
     """One motion of an exhibit: how it moves, and what it misses."""
 
     track: Track
+    seconds: float
     known: Known
     missed: list[Difference]
 
@@ -70,7 +70,9 @@ def _trace(row: Generation, room: Room) -> Exhibit:
     moved = [motion for _, motion in rounds if motion]
     columns = [_goal(row.clip_id, room)]
     for place, (one, motion) in enumerate(rounds, start=1):
-        columns.append(Column(f"Round {place}", _length(one.codes), _sayings(one.assessment, one.refinement, motion)))
+        columns.append(
+            Column(f"Round {place}", _length(one.codes, motion), _sayings(one.assessment, one.refinement, motion))
+        )
     last = moved[-1].missed if moved else []
     outcome = UNREAD if not asked else MISSED if last or not moved else FULFILLED
     tags = {"outcome": outcome, "action": _action(asked), "motions": str(len(moved)), "stop": row.stop}
@@ -91,16 +93,21 @@ def _probe(row: Probed, room: Room) -> Exhibit:
     kind = NAMES.get(row.kind, row.kind.replace("_", " ").replace("+", " and "))
     shown = _motion(f"shown: {kind}", row.shown, asked, room)
     tracks, columns = [_goal_track(row.clip_id, room), shown.track], [_goal(row.clip_id, room)]
-    columns.append(Column(f"Shown: {kind}", _length(row.shown), _sayings(row.assessment, row.refinement, shown)))
+    columns.append(Column(f"Shown: {kind}", _length(row.shown, shown), _sayings(row.assessment, row.refinement, shown)))
     if row.motions and row.motions[0]:
         refined = _motion("the model's next motion", row.motions[0], asked, room)
         told = "the flaw is gone" if row.is_mended else "" if row.kind == OWN else "the flaw is still there"
+        told = told if row.is_true else ""
         broken = "something else is broken" if row.is_spoilt else ""
-        note = "; ".join(filter(None, [_length(row.motions[0]), told, broken]))
+        note = "; ".join(filter(None, [_length(row.motions[0], refined), told, broken]))
         tracks.append(refined.track)
         columns.append(Column("The model's next motion", note))
     is_right = row.accepts == (row.kind == OWN)
-    tags = {"outcome": RIGHT if is_right else WRONG, "flaw": kind, "action": _action(asked)}
+    tags = {
+        "outcome": UNREAD if not row.is_true else RIGHT if is_right else WRONG,
+        "flaw": kind,
+        "action": _action(asked),
+    }
     said = "says that nothing is left to refine" if row.accepts else "wants it refined"
     badness = (not is_right) + (row.kind != OWN and not row.is_mended) / 2
     return Exhibit(row.text, f"for {row.clip_id}; the model {said}", "", tags, badness, tracks, columns)
@@ -111,7 +118,7 @@ def _motion(label: str, codes: list[int], asked: Sequence[Phase], room: Room) ->
     measured = facts(label, rows, room.limits)
     missed = differences(asked, measured.phases, room.limits) if asked else []
     known = Known(asked, measured.phases, measured.measures)
-    return Motion(Track(label, to_joints(rows)), known, missed)
+    return Motion(Track(label, to_joints(rows)), measured.seconds, known, missed)
 
 
 def _sayings(assessment: str, refinement: str, motion: Motion | None) -> list[Saying]:
@@ -130,11 +137,12 @@ def _goal_track(clip_id: str, room: Room) -> Track:
 
 
 def _goal(clip_id: str, room: Room) -> Column:
-    return Column("Goal motion", f"{len(room.clips[clip_id].features) / FPS:.1f} s")
+    rows = room.clips[clip_id].features
+    return Column("Goal motion", f"{representation.of(rows.shape[1]).seconds(rows):.1f} s")
 
 
-def _length(codes: Sequence[int]) -> str:
-    return f"{len(codes)} codes, {len(codes) / CODES_A_SECOND:.1f} s" if codes else "no motion to show"
+def _length(codes: Sequence[int], motion: Motion | None) -> str:
+    return f"{len(codes)} codes, {motion.seconds:.1f} s" if motion else "no motion to show"
 
 
 def _action(asked: Sequence[Phase]) -> str:

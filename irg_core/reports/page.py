@@ -14,7 +14,7 @@ from irg_core.records.reasoning import Rounds, Share
 from irg_core.records.training import LogRow
 from irg_core.reports import drawings
 from irg_core.reports.dataset import Sample
-from irg_core.reports.findings import Finding, by_sentence
+from irg_core.reports.findings import FEW, Finding, by_sentence
 from irg_core.reports.gallery import SCRIPT, Gallery
 from irg_core.reports.overview import SPLITS, Overview
 from irg_core.reports.player import Track, head, player
@@ -22,8 +22,6 @@ from irg_core.reports.published import Published
 from irg_core.reports.results import Results
 
 REPORT, DATASET, STYLE = (Path(__file__).with_name(name) for name in ("page.html", "dataset.html", "page.css"))
-FEW = 32
-"""Test clips below which a table says little, and is marked so."""
 JUDGING = (
     ("accepted, of right motions", ("accepted", "none")),
     ("accepted, of flawed ones", ("accepted", "flawed")),
@@ -100,6 +98,12 @@ def told(step: Step) -> str:
         return "no difference shown in any of these numbers"
     rest = sum(one.verdict not in ("better", "worse") for one in step.effects)
     return "; ".join([*parts, *([f"no difference shown in the other {rest}"] if rest else [])])
+
+
+def told_whole(step: Step) -> str:
+    """The same with the names of the two rows and what makes one doubt it, for a terminal."""
+    doubts = [f"  BEWARE: {flag}" for flag in step.flags]
+    return "\n".join([f"{step.two} against {step.one}: {told(step)}", *doubts])
 
 
 def _rounds(report: Report) -> list[tuple[str, str, str]]:

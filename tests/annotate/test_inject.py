@@ -111,6 +111,22 @@ def test_sources_are_drawn_in_their_shares_and_a_small_corpus_retrieves_nothing(
     assert all(aim.wanted["retrieval"] == 0 for aim in small)
 
 
+def test_a_goal_of_val_meets_no_clip_of_train_and_edits_take_that_share(
+    clips: list[Clip], facts: dict[str, Facts]
+) -> None:
+    said = {clip.clip_id: list(source_captions([clip])) for clip in clips}
+    of_train, of_val = (
+        inject.aims(dict.fromkeys(facts, split), said, facts, 500, PARAMS) for split in ("train", "val")
+    )
+    assert sum(aim.wanted["retrieval"] for aim in of_train) > 0
+    for one, other in zip(of_train, of_val, strict=True):
+        assert other.wanted["retrieval"] == 0
+        assert sum(other.wanted.values()) == sum(one.wanted.values()) == PARAMS.flaws_per_clip
+    only = replace(PARAMS, sources={"edit": 0.0, "retrieval": 1.0, "rollout": 0.0})
+    for aim in inject.aims(dict.fromkeys(facts, "val"), said, facts, 500, only):
+        assert aim.wanted == {"edit": PARAMS.flaws_per_clip, "retrieval": 0, "rollout": 0}
+
+
 def test_an_action_is_only_taken_from_a_clip_of_the_same_split(clips: list[Clip], facts: dict[str, Facts]) -> None:
     said = {clip.clip_id: list(source_captions([clip])) for clip in clips}
     splits = {name: ("train", "val")[place % 2] for place, name in enumerate(facts)}
@@ -164,6 +180,26 @@ def test_retrieval_draws_from_near_and_far() -> None:
         names = inject.retrieved(aim_for(GOAL), list(said), room, replace(PARAMS, seed=seed), LIMITS)
         found.update(name < "p/020" for name in names)
     assert 0.3 < found[True] / found.total() < 0.7
+
+
+def test_an_edit_of_no_weight_is_never_made_and_the_others_are(works: list[Work]) -> None:
+    usual = {kind for one in made(works) for kind in one.kind.split(inject.JOIN)}
+    assert {"mirror", "wrong_speed"} <= usual
+    found = made(works, edits=PARAMS.edits | {"mirror": 0.0, "wrong_speed": 0.0}, flaws_in_one=[0.5, 0.5])
+    kinds = {kind for one in found for kind in one.kind.split(inject.JOIN)}
+    assert len(kinds) > 3
+    assert not {"mirror", "wrong_speed"} & kinds
+
+
+def test_one_edit_alone_is_enough(works: list[Work]) -> None:
+    found = made(works[:10], edits=dict.fromkeys(PARAMS.edits, 0.0) | {"wrong_speed": 1.0})
+    assert {one.kind for one in found} == {"wrong_speed"}
+
+
+@pytest.mark.parametrize("edits", [{"mirror": -0.1, "wrong_speed": 1.0}, {"mirror": 0.0, "wrong_speed": 0.0}, {}])
+def test_weights_from_which_nothing_can_be_drawn_are_refused(edits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"inject\.edits takes weights of 0 and more, one of them above 0"):
+        replace(PARAMS, edits=edits)
 
 
 def test_an_unknown_edit_lists_those_that_exist(works: list[Work]) -> None:

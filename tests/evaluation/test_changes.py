@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from irg_core.evaluation.changes import HELD_OUT, REWARDED, chain, steps
+from irg_core.evaluation.changes import REWARDED, chain, steps
 from irg_core.records.changes import Step
 from irg_core.records.evaluation import Values
 
 CLIPS = 400
+HELD_OUT = "held-out 'report'"
 BASE, FINAL = ("base", "only"), ("stage3", "final")
 
 
@@ -22,9 +23,9 @@ def hits(share: float, seed: int) -> np.ndarray:
     return (hard + 0.05 * np.random.default_rng(seed).standard_normal(CLIPS) < share).astype(float)
 
 
-def step(gains: dict[tuple[str, str], float]) -> Step:
+def step(gains: dict[tuple[str, str], float], *more: tuple[str, str]) -> Step:
     """From base to Stage 3, whose numbers differ by `gains`."""
-    starts = {("report", "r3"): 0.6, ("reward", "r3"): 0.6, ("motion", "foot_skate"): 0.2}
+    starts = {("report", "r3"): 0.6, ("reward", "r3"): 0.6, ("motion", "foot_skate"): 0.2, **dict.fromkeys(more, 0.6)}
     rows = []
     for place, start in starts.items():
         rows.append(values(BASE, *place, hits(start, 1)))
@@ -49,8 +50,20 @@ def test_an_honest_gain_is_better_and_not_flagged() -> None:
 def test_a_gain_that_only_the_rewarding_evaluator_sees_is_flagged(held_out: float) -> None:
     found = step({("report", "r3"): held_out, ("reward", "r3"): 0.2})
     (flag,) = found.flags
-    assert flag.startswith("the rewarding evaluator sees a gain in R@3, the held-out one ")
+    assert flag.startswith("the rewarding evaluator sees a gain in R@3 in pools, held-out 'report' ")
     assert flag.endswith("does not" if held_out == 0.0 else "sees it get worse")
+
+
+def test_every_held_out_evaluator_has_to_see_a_gain() -> None:
+    found = step({("reward", "r3"): 0.2, ("third", "r3"): 0.2}, ("third", "r3"))
+    assert verdicts(found)["held-out 'third'", "R@3 in pools"] == "better"
+    assert found.flags == ["the rewarding evaluator sees a gain in R@3 in pools, held-out 'report' does not"]
+
+
+def test_a_gain_in_the_gallery_alone_is_looked_at_as_well() -> None:
+    places = ("report", "gallery_r3"), ("reward", "gallery_r3")
+    found = step({("reward", "gallery_r3"): 0.2}, *places)
+    assert found.flags == ["the rewarding evaluator sees a gain in R@3 in the gallery, held-out 'report' does not"]
 
 
 def test_a_gain_that_is_paid_for_with_sliding_feet_is_flagged() -> None:

@@ -110,7 +110,7 @@ def test_a_cheat_rises_with_the_evaluator_it_was_made_for_and_is_flagged(
     before = middling(goals, wrong=0.8, noise=0.2)
     found = compared(before, pushed(before, goals, judges["reward"]), goals, judges)
     effects = {(effect.judge, effect.name): effect for effect in found.effects}
-    rewarded, held_out = effects["rewarding", "R@3 in pools"], effects["held-out", "R@3 in pools"]
+    rewarded, held_out = effects["rewarding", "R@3 in pools"], effects["held-out 'report'", "R@3 in pools"]
     assert rewarded.verdict == "better"
     assert rewarded.after - rewarded.before > 1.5 * (held_out.after - held_out.before)
     assert found.flags
@@ -120,5 +120,5 @@ def test_a_model_that_is_honestly_better_is_not_flagged(goals: list[Goal], judge
     right = [goal.clip.features for goal in goals]
     found = compared(middling(goals, wrong=0.5, noise=0.2), right, goals, judges)
     effects = {(effect.judge, effect.name): effect.verdict for effect in found.effects}
-    assert effects["rewarding", "R@3 in pools"] == effects["held-out", "R@3 in pools"] == "better"
+    assert effects["rewarding", "R@3 in pools"] == effects["held-out 'report'", "R@3 in pools"] == "better"
     assert found.flags == []

@@ -31,7 +31,7 @@ from irg_core.records.reasoning import Distance, Probed
 LIMITS = section("kinematics", KinematicsParams)
 WORDS = section("verify", VerifyParams)
 MAKING = section("inject", InjectParams)
-SAMPLING = Sampling(seed=1, temperature=1.0, max_tokens=300, max_codes=6, max_text=8, max_rounds=3, batch=8)
+SAMPLING = Sampling(seed=1, temperature=1.0, max_tokens=300, max_codes=60, max_text=8, max_rounds=3, batch=8)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_a_row_says_what_became_of_its_probe(asked: Asked, put: list[Probe]) -> 
 def row(kind: str, accepts: bool, sentinel: float = -1.0, **more: object) -> Probed:
     base = Probed(
         f"m|{kind}{sentinel}{accepts}", "c/0", "c", "p", "walk", kind, "{}", [1], "a", "b", [[1]], sentinel, accepts,
-        True, False, False, False, [Distance("report", 1.0, 0.5, 0.5)],
+        True, True, False, False, False, [Distance("report", 1.0, 0.5, 0.5)],
     )  # fmt: skip
     return replace(base, **more)  # type: ignore[arg-type] # fields by their names
 
@@ -136,6 +136,27 @@ def test_shares_are_counted_over_the_rows_they_name() -> None:
     assert found["closer by 'report'", "flawed"] == (1.0, 2)
     assert found["fulfilled in the end", "flawed"] == (0.333, 3)
     assert reasoning.shares([]) == []
+
+
+def test_probes_that_the_tokenizer_spoilt_count_as_lost_and_nowhere_else() -> None:
+    rows = [row(OWN, True), row(OWN, False, is_true=False), row("mirror", True, is_true=False), row("mirror", False)]
+    found = {(one.name, one.group): (one.value, one.n) for one in reasoning.shares(rows)}
+    assert found["lost to the tokenizer", "all"] == (0.5, 4)
+    assert found["accepted", OWN] == (1.0, 1)
+    assert found["accepted", "mirror"] == (0.0, 1)
+
+
+def test_a_share_of_few_rows_that_are_all_alike_is_not_certain() -> None:
+    assert reasoning.share("", "", [True] * 4).interval > 0.2
+
+
+def test_a_judgement_is_grounded_where_verify_would_take_it(asked: Asked, put: list[Probe]) -> None:
+    """The sentinel on motions that fulfil their goal is; on motions of other goals it never is."""
+    text = "The motion does all that the goal asks for."
+    said = {probe.probe_id: probing.Said(text, dialogue.SENTINEL, [], -0.5) for probe in put}
+    rows = reasoning.probed("m", put, said, asked.tokenizer, {}, WORDS, LIMITS)
+    assert {one.is_grounded for one in rows if one.kind == OWN} == {True}
+    assert {one.is_grounded for one in rows if one.kind != OWN} == {False}
 
 
 def test_the_alignment_scores_area_is_that_of_counting_pairs() -> None:

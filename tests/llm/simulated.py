@@ -71,6 +71,7 @@ class Run:
     answered: list[float] = field(default_factory=list)  # when each reply came
     latencies: list[float] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
+    rests: list[tuple[float, float]] = field(default_factory=list)  # for which the endpoint asked: from, until
     turned_away: int = 0
     most_in_flight: int = 0
 
@@ -91,6 +92,8 @@ def run(server: Server, most: int, seconds: float, seed: int = 0, rest: float = 
         while coming and coming[0][0] <= now:
             _, _, ticket, outcome = heapq.heappop(coming)
             told.pacing.end(ticket, outcome, now, rest if outcome == "limited" else 0.0)
+            if rest and outcome == "limited":
+                told.rests.append((now, now + rest))
             if outcome == "answered":
                 told.answered.append(now)
                 told.latencies.append(now - ticket.sent)

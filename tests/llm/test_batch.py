@@ -216,10 +216,66 @@ def test_a_question_that_is_always_lost_is_given_up(tmp_path: Path, monkeypatch:
         return failed(500, "oops") if "version 9." in body["messages"][1]["content"] else judge(body)
 
     with served(Batches(moody)) as at:
-        folder = make(tmp_path / "batched", at.url, tries=3)
+        folder = make(tmp_path / "batched", at.url, tries=6)
         run(folder, monkeypatch)
     lost = {row.key: row.detail for row in read(folder / "out/rejections.parquet", Rejection)}["c/9|c/9"]
-    assert "oops; sent in 3 batches" in lost
+    assert "oops; sent in 6 batches" in lost
+
+
+def unsent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that dies when its files are written and none is sent."""
+
+    def dies(office: batch.Office, files: list[Path]) -> None:
+        if files:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.Office, "_finish", dies)
+        with pytest.raises(Killed):
+            run(folder, monkeypatch)
+
+
+def test_what_a_dead_run_had_not_sent_is_asked_as_it_is_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(Batches(judge)) as at:
+        folder = make(tmp_path / "batched", at.url)
+        unsent(folder, monkeypatch)
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        params["runtime"]["max_requests"] = 0
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+        with pytest.raises(BudgetSpent):
+            run(folder, monkeypatch)
+    assert at.asked == []
+
+
+def test_an_endpoint_without_batches_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnlineOnly(Batches):
+        def post(self, path: str, kind: str, body: bytes) -> tuple[int, Any]:
+            return 404, {"error": {"message": "no such path"}}
+
+    with served(OnlineOnly(judge)) as at, pytest.raises(EndpointError, match="is not the place: 404 no such path"):
+        run(make(tmp_path / "online only", at.url), monkeypatch)
+
+
+def test_a_refused_question_needs_no_budget_and_no_key_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def moody(body: dict[str, Any]) -> Response:
+        return failed(400, "too long") if "version 3." in body["messages"][1]["content"] else judge(body)
+
+    with served(Batches(moody)) as at:
+        folder = make(tmp_path / "batched", at.url, runtime={"max_requests": PAIRS + REPAIRS})
+        run(folder, monkeypatch)
+        made, asked = tables(folder), len(at.asked)
+        (folder / "runs/ledger/assess/c.jsonl").unlink()
+        monkeypatch.setenv("OPENAI_API_KEY", "")
+        run(folder, monkeypatch)
+    assert tables(folder) == made
+    assert len(at.asked) == asked
+
+
+def test_a_line_without_end_costs_its_question_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "LARGEST_REPLY", 5000)
+    brought = tmp_path / "brought"
+    brought.write_bytes(b"first\n" + b"x" * 12_345 + b"\nthird\n" + b"y" * 5000 + b"\nlast")
+    assert list(batch._honest_lines(brought)) == [b"first\n", b"third\n", b"last"]
 
 
 def test_going_back_to_online_does_not_pay_for_what_is_under_way(

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from irg_core.errors import EndpointError, FactoryError, TableError
+from irg_core.errors import BudgetSpent, EndpointError, FactoryError, TableError
 from irg_core.llm import interview as interviews
 from irg_core.llm import line
+from irg_core.llm.budget import Budget, Ceiling, Price, Spent
 from irg_core.llm.chat import Busy, ChatRequest, Refused, Repair, Reply, fingerprint
 from irg_core.llm.interview import CHUNK, MOST_BATCHES, SMALLEST_BATCH, Inquiry, Interview, Written, in_batches
 from irg_core.llm.limits import NO_LIMITS
@@ -454,6 +455,72 @@ def test_when_every_request_is_refused_the_set_up_is_at_fault(tmp_path: Path, ro
     ):
         interview(provider, [request("a")] * rows, as_it_is, log, concurrency=3, attempts=1)
     assert len(provider.asked) < 150
+
+
+def test_a_refusal_is_kept_and_replayed_but_no_missing_answer_is(tmp_path: Path) -> None:
+    told = []
+    for provider in (Refusing("ac"), Refusing("")):
+        with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+            told.append(ask(provider, "abcd", ledger))
+    assert told[0].rejections == told[1].rejections
+    assert told[0].transcripts == told[1].transcripts
+    assert told[1].progress["sent"] == 0
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert {line["key"]: line["share"] for line in lines} == {"a": 0, "b": 1, "c": 0, "d": 1}
+    with closing(Ledger(tmp_path / "other", NO_TABLE)) as ledger:
+        ask(Flaky(times=99, only="b"), "abcd", ledger)
+    assert len((tmp_path / "other").read_text().splitlines()) == 3
+
+
+def test_what_a_wrong_set_up_refuses_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(EndpointError), closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+        ask(Refusing("abcd"), "abcd", ledger)
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_one_row_that_is_always_one_too_many_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "LONGEST_SILENCE", 0.3)
+    for _ in range(2):  # the second time all others come from the ledger
+        with closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+            got = ask(Flaky(times=10**9, only="h", is_limit=True), "abcdefgh", ledger)
+        assert got.records == list("abcdefg")
+        assert [(row.key, row.reason) for row in got.rejections] == [("h", "endpoint gave no answer")]
+
+
+def test_time_in_which_nobody_asks_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "LONGEST_SILENCE", 0.2)
+    way = line.Line(provider := Flaky(times=1, is_limit=True, only="b"), 4)
+    provider.tries = 1
+
+    async def twice() -> None:
+        await way.ask(request("a"))
+        await asyncio.sleep(0.3)  # a long replay
+        await way.ask(request("b"))
+
+    asyncio.run(twice())
+    assert provider.asked == ["a", "b", "b"]
+
+
+def test_tokens_that_an_endpoint_does_not_count_are_counted_by_rule_and_paid_for(tmp_path: Path) -> None:
+    provider = Scripted("about {key}")
+    provider.reads_payload = False
+    purse = Budget(Ceiling(0.5, None), Price(1000, 1000), Spent(0, 0), share=1, longest=30)
+    keys = [f"k{number}" for number in range(60)]
+    with pytest.raises(BudgetSpent), closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+        ask(provider, keys, ledger, budget=purse)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert 0 < len(lines) < 60
+    assert 0.3 < sum(line["tokens_in"] + line["tokens_out"] for line in lines) / 1000 <= 0.5
+
+
+def test_what_is_under_way_when_a_row_stops_the_stage_has_its_own_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interviews, "GRACE", 0.01)  # for whoever watches and leaves
+    provider = Failing("d", FactoryError("the budget is spent"), "{key}")
+    with pytest.raises(FactoryError, match="budget"), closing(Ledger(tmp_path / "log", NO_TABLE)) as ledger:
+        ask(provider, "abcdefghijkl", ledger, concurrency=8)
+    assert len((tmp_path / "log").read_text().splitlines()) == 7
 
 
 def test_refused_rows_do_not_stop_a_stage_whose_other_rows_are_known(

@@ -1,6 +1,7 @@
 """The ledger under writers that die, fail, or write at the same time, and what it knows of earlier versions."""
 
 import asyncio
+import fcntl
 import json
 import os
 import random
@@ -61,6 +62,34 @@ def test_one_that_asks_has_what_another_has_answered_meanwhile(ledger: Ledger, p
     with closing(Ledger(path, NO_TABLE)) as other:
         append(other, transcript("a"))
     assert ledger.find(transcript("a").request) == transcript("a")
+
+
+def test_an_answer_is_written_at_once_unless_another_writes(ledger: Ledger, path: Path) -> None:
+    """No thread's turn is waited for, and while another process has the lock replies still come in."""
+
+    async def write(key: str, turns: int) -> bool:
+        writing = asyncio.create_task(ledger.write(transcript(key), 1))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return writing.done()
+
+    async def both() -> None:
+        assert await write("a", turns=5)
+        with path.open("rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            assert not await write("b", turns=50)
+        await ledger.flush()
+
+    asyncio.run(both())
+    assert [ledger.find(transcript(key).request) is not None for key in "ab"] == [True, True]
+
+
+def test_a_line_that_became_another_since_the_run_began_is_no_answer(ledger: Ledger, path: Path) -> None:
+    append(ledger, transcript("a"), transcript("b"))
+    first, second = (json.dumps({"share": 1, **asdict(transcript(key))}) + "\n" for key in "ab")
+    path.write_text(second + first)
+    with pytest.raises(TableError, match="it was another one when the run began"):
+        ledger.find(transcript("a").request)
 
 
 def test_of_two_answers_to_one_question_the_first_counts_for_both(ledger: Ledger, path: Path) -> None:

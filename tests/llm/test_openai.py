@@ -1,6 +1,7 @@
 """The wire: what is sent to an endpoint, and what is made of whatever comes back."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -197,6 +198,25 @@ def test_a_reply_that_takes_too_long_is_given_up_even_if_its_connection_lives() 
         complete(lambda _: Response(b"", seconds=30), timeout=0.2)
 
 
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_only_who_takes_no_connection_was_not_reached(is_cut: bool) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        with endpoint(lambda _: Response(b'{"choices": [', is_cut=True)) as served, pytest.raises(Busy) as caught:
+            one(Provider("m", settings(served.url if is_cut else nobody)))
+    assert caught.value.was_reached == is_cut
+
+
+def test_what_is_forbidden_is_one_row_where_the_ledger_knows_others() -> None:
+    for status, stops in ((401, True), (403, False), (404, False)):
+        with endpoint(lambda _, status=status: failed(status, "no")) as served:  # type: ignore[misc]
+            provider = Provider("m", settings(served.url, structure="text"))
+            provider.trust()
+            with pytest.raises(EndpointError if stops else Busy):
+                one(provider)
+
+
 def test_an_address_where_nobody_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -324,6 +344,14 @@ def test_a_set_up_that_cannot_work_ends_in_one_sentence_without_the_key(
     assert len(served.requests) <= 12, "four under way, three tries each"
     assert KEY not in str(caught.value)
     assert KEY not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("spelt", ["\\u0073k-canary-5a1d0e", "sk\\u002Dcanary\\u002d5a1d0e", "s\\u006b-canary-5a1d0e"])
+def test_a_key_that_is_spelt_in_escapes_is_found(spelt: str) -> None:
+    text, _ = complete(lambda _: said(f'{{"said": "{spelt}", "path": "a\\/b"}}'))
+    assert json.loads(text)["said"] == "[key]"
+    untouched = '{"said": "\\u00e9t\\u00e9"}'
+    assert complete(lambda _: said(untouched))[0] == untouched
 
 
 def test_a_reply_that_echoes_the_key_is_kept_without_it(tmp_path: Path) -> None:

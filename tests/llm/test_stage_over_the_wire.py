@@ -121,14 +121,18 @@ def test_a_killed_stage_goes_on_without_asking_for_what_the_ledger_knows(tmp_pat
 
 
 def test_who_has_the_transcripts_needs_neither_key_nor_endpoint(tmp_path: Path) -> None:
-    with endpoint(judge) as served:
+    def moody(body: dict[str, Any]) -> Response:
+        is_refused = "version 3." in body["messages"][1]["content"]
+        return failed(400, "content filter") if is_refused else judge(body)
+
+    with endpoint(moody) as served:
         folder = make(tmp_path / "paid", served.url)
         finish(start(folder), code=0)
     made = tables(folder)
     for path in (folder / "runs/ledger/assess").iterdir():
         path.unlink()
     out, _ = finish(start(folder, OPENAI_API_KEY=""), code=0)
-    assert "sent 0" in out
+    assert "sent 0" in out, "what was refused is known, too"
     assert tables(folder) == made
 
 

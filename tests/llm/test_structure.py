@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from irg_core.errors import EndpointError
 from irg_core.llm.chat import Refused
-from irg_core.llm.structure import objects
+from irg_core.llm.structure import Fallbacks, objects
 from tests.llm.endpoint import Endpoint, Response, endpoint, failed, said
 from tests.llm.test_openai import Provider, key, one, request, settings
 
@@ -73,6 +73,29 @@ def test_what_was_found_out_is_kept_for_the_run() -> None:
     with endpoint(knowing(None, fault=FAULTS[0])) as served:
         asyncio.run(twice(Provider("m", settings(served.url))))
     assert asked_of(served) == ["json_schema", "json_object", "text", "text", "text"]
+
+
+def test_one_question_that_does_without_a_shape_lowers_it_for_no_other() -> None:
+    """A guard at the door dislikes one row's words with a 404; all others are answered as it was demanded."""
+    import asyncio
+
+    fallbacks = Fallbacks("json_schema")
+    fallbacks.settle("json_schema")
+    fallbacks.settle("text")
+    assert fallbacks.known == "json_schema"
+
+    def script(body: dict[str, Any]) -> Response:
+        is_odd, shape = "jumps 1 times" in body["messages"][1]["content"], body.get("response_format")
+        return failed(400, "response_format: the words clash with it") if is_odd and shape else said(OBJECT)
+
+    async def three(provider: Provider) -> None:
+        for number in range(3):
+            await provider.complete(request(number))
+        await provider.close()
+
+    with endpoint(script) as served:
+        asyncio.run(three(Provider("m", settings(served.url))))
+    assert asked_of(served) == ["json_schema", "json_schema", "json_object", "text", "json_schema"]
 
 
 def test_a_refusal_for_another_reason_is_no_word_about_shapes() -> None:

@@ -33,6 +33,14 @@ def test_questions_and_replies_are_counted_within_a_tenth(text: str, counted: in
     assert tokens.count(text) == pytest.approx(counted, rel=0.1)
 
 
+def test_a_question_is_counted_in_no_time_a_second_time() -> None:
+    """Budget, limits and timeout all want to know; a text of 5 KB takes about a millisecond."""
+    text = QUESTION * 10
+    before = tokens.count.cache_info().hits
+    assert tokens.count(text) == tokens.count(text) == tokens.count("".join([text]))
+    assert tokens.count.cache_info().hits >= before + 2
+
+
 def test_what_no_vocabulary_holds_is_counted_by_its_bytes() -> None:
     assert tokens.count("歩く") > tokens.count("ab")
     assert tokens.count("") == 0

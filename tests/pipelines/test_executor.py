@@ -182,7 +182,7 @@ import sys, time
 from pathlib import Path
 from pipelines.executor import RuntimeParams, executor
 
-with executor(RuntimeParams("ray", 2, "", 1)) as map_batches:
+with executor(RuntimeParams("ray", 2, "", 1, None, None)) as map_batches:
     for _ in map_batches(abs, [1]):
         print(__import__("ray")._private.worker.global_worker.node.get_temp_dir_path(), flush=True)
         time.sleep(60)

@@ -85,8 +85,6 @@ def test_findings_say_what_the_intervals_allow() -> None:
         "base loses half of its gain with shuffled captions": True,
         "stage2, first is above random in R@3": True,
         "stage2, final is above random in R@3": True,
-        "stage2, final is above base in R@3": True,
-        "stage2, final is above its first motion in R@3": False,
     }
 
 
@@ -153,7 +151,7 @@ def test_a_trace_is_shown_with_its_outcome_and_what_facts_say_of_its_words() -> 
 def test_a_known_flaw_is_shown_with_what_the_model_made_of_it(kind: str, accepts: bool, outcome: str) -> None:
     row = Probed(
         f"m|c0/0~{kind}", "c0/0", "c0", "made", "a person stands still", kind, "{}", [1, 2], "The body walks forward.",
-        "Stand still.", [] if accepts else [[3, 4]], -1.0, accepts, True, False, True, True, [],
+        "Stand still.", [] if accepts else [[3, 4]], -1.0, accepts, True, True, False, True, True, [],
     )  # fmt: skip
     (shown,) = exhibits.probes([row], room(), 1, seed=1).exhibits
     assert shown.tags["outcome"] == outcome
