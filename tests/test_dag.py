@@ -7,6 +7,7 @@ import operator
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ DAG: dict[str, dict[str, Any]] = {
 }
 
 
-def imports(file: Path) -> Iterator[Path]:
+@cache
+def imports(file: Path) -> list[Path]:
+    """See `_imports`; many stages ask for the same files."""
+    return list(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[Path]:
     """The files of irg_core that one file imports anywhere in it, also inside of its functions."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -94,8 +101,15 @@ Place = tuple[Path, str]
 """A file and the name of something at its top; no name: the file itself."""
 
 
-def meanings(file: Path, tree: ast.Module) -> dict[str, Place]:
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@cache
+def meanings(file: Path) -> dict[str, Place]:
     """What the names of a file stand for: what it defines, what it imports, and files that it imports."""
+    tree = parsed(file)
     found: dict[str, Place] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -106,6 +120,7 @@ def meanings(file: Path, tree: ast.Module) -> dict[str, Place]:
     return found | {name: (file, name) for name in definitions(tree)}
 
 
+@cache
 def definitions(tree: ast.Module) -> dict[str, ast.stmt]:
     found: dict[str, ast.stmt] = {}
     for node in tree.body:
@@ -138,6 +153,7 @@ def rooms(node: ast.AST, tree: ast.Module) -> Iterator[str]:
             yield str(value.value).replace(".", "/")
 
 
+@cache
 def loaded(stage: str) -> set[str]:
     """The rooms that a stage may load plug-ins of: itself, in what it calls, or in the plug-ins that it loads."""
     seen: set[Place] = set()
@@ -149,9 +165,9 @@ def loaded(stage: str) -> set[str]:
         if place in seen or not file.exists():
             continue
         seen.add(place)
-        tree = ast.parse(file.read_text())
+        tree = parsed(file)
         if node := definitions(tree).get(name):
-            waiting += mentioned(node, meanings(file, tree))
+            waiting += mentioned(node, meanings(file))
             for room in set(rooms(node, tree)) - found:
                 found.add(room)
                 waiting += [one for plugin in (ROOT / room).glob("*.py") for one in everything(plugin)]
@@ -159,7 +175,7 @@ def loaded(stage: str) -> set[str]:
 
 
 def everything(file: Path) -> list[Place]:
-    return [(file, name) for name in definitions(ast.parse(file.read_text()))]
+    return [(file, name) for name in definitions(parsed(file))]
 
 
 def covers(dep: str, room: str) -> bool:
@@ -184,7 +200,7 @@ def test_a_stage_depends_on_what_the_plugins_import_that_it_loads(stage: str) ->
 
 def test_the_rooms_are_found_where_they_are_loaded() -> None:
     found = {stage: loaded(stage) for stage in DAG}
-    asking = dict.fromkeys(("describe", "analyse", "assess"), {"irg_core/llm"})
+    asking = {stage: {"irg_core/llm"} for stage in ("describe", "analyse", "assess")}
     assert {stage: rooms for stage, rooms in found.items() if rooms} == asking | {
         "ingest": {"irg_core/corpora"},
         "inject": {"irg_core/motion/edits"},
