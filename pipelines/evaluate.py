@@ -10,11 +10,13 @@ from irg_core.annotate.inject import InjectParams
 from irg_core.annotate.verify import VerifyParams
 from irg_core.errors import ParamsError, TableError
 from irg_core.evaluation import answers, probing, reasoning
-from irg_core.evaluation.answers import Asked, Kind
+from irg_core.evaluation.answers import Asked, Kind, Shown
+from irg_core.evaluation.captions import captions as captioned
 from irg_core.evaluation.goals import goals, subsets
 from irg_core.evaluation.memory import Memory
 from irg_core.evaluation.probes import ProbeParams, probes
 from irg_core.evaluation.scores import Scored, scores
+from irg_core.evaluation.variants import VariantParams, variants
 from irg_core.files import write_json
 from irg_core.fingerprints import fingerprint
 from irg_core.models.decoding import Sampling
@@ -30,6 +32,9 @@ from irg_core.records.reasoning import Probed, Rounds, Share
 from irg_core.summaries import summarise
 from irg_core.tables import commit, read, read_all
 from pipelines.executor import MapBatches
+
+SPOKEN = frozenset({"captioning", "caption_likeness"})
+"""Metrics for which models are asked what real motions show."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class EvaluateParams:
     free_clips: int
     """Goals that are also answered with the grammar free. More makes the well-formed share surer, and slower."""
     probes: ProbeParams
+    variants: VariantParams
+    """What MultiModality is measured on; drawn only where `metrics` asks for it."""
     models: dict[str, Model]
 
 
@@ -126,6 +133,7 @@ def evaluated(
         model, weights, test, tokenizer, params.sampling, params.free_clips, params.threads, map_batches, memory
     )
     answered = answers.KINDS[kind](asked)
+    shown = with_more(asked, kind, answered.shown, params)
     mode, making = choice("features", MODES), section("inject", InjectParams)
     put = probes(test, params.probes, making, limits, mode) if kind in probing.BATCHES else []
     said = probing.said(asked, kind, put, answered.generations)
@@ -136,11 +144,23 @@ def evaluated(
     return Evaluated(
         answered.generations,
         rows,
-        list(scores(answered.shown, test, groups, judges, params.metrics, params.protocol, limits)),
+        list(scores(shown, test, groups, judges, params.metrics, params.protocol, limits)),
         answered.counts,
         reasoning.shares(rows),
         list(reasoning.round_by_round(answered.generations, groups, tokenizer, judges)),
     )
+
+
+def with_more(asked: Asked, kind: Kind, shown: Sequence[Shown], params: EvaluateParams) -> list[Shown]:
+    """The rows, of which that of last tries also says what real motions show, and shows some goals' motions more often,
+    where a metric asks for it."""
+    rows = list(shown)
+    if kind != "references":
+        last = next(place for place, row in enumerate(rows) if row.motion != "first")
+        said = captioned(asked, kind) if SPOKEN & set(params.metrics) else []
+        varied = variants(asked, kind, params.variants) if "multimodality" in params.metrics else {}
+        rows[last] = dataclasses.replace(rows[last], said=said, variants=varied)
+    return rows
 
 
 def _plain(**records: Sequence[Any]) -> dict[str, list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ attribute that no word mentions stays empty. Activities that kinematics cannot m
 """
 
 import re
+from collections.abc import Sequence
 
 from irg_core.annotate import lexicon
 from irg_core.annotate.lexicon import NAN, Mention
@@ -40,7 +41,7 @@ def _is_denied(sentence: str, mention: Mention) -> bool:
     return bool(_DENIED.search(clause)) and not _NOT_MOVING.search(sentence[mention.start : mention.end])
 
 
-def _in_time(sentence: str, mentions: list[Mention]) -> list[int]:
+def _in_time(sentence: str, mentions: Sequence[Mention]) -> list[int]:
     """Indices of the mentions in the order of time, which "before x, y" and "y after x" turn round."""
     order = list(range(len(mentions)))
     if len(mentions) < 2:

@@ -4,7 +4,9 @@ Whatever reads sentences, be they goals or judgements, finds actions and attribu
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 NAN = float("nan")
@@ -89,6 +91,8 @@ TURNS = (
     (180.0, any_of("half", "halfway", "around", "about[ -]face")),
     (45.0, any_of(*LITTLE, "eighth")),
 )
+SENTENCES = 8192
+"""Of which what they name is remembered: the same words are looked at several times over, and return in other texts."""
 BACK = re.compile(r"\b(?:walk|run|jog|jump|hop|leap|step)\w* back\b(?! (?:and|to)\b)")
 DEGREES = re.compile(r"\b(\d+) ?(?:-? ?degrees?|°)")
 
@@ -102,16 +106,17 @@ class Mention:
     end: int
 
 
-def mentions(sentence: str) -> list[Mention]:
+@lru_cache(maxsize=SENTENCES)
+def mentions(sentence: str) -> Sequence[Mention]:
     """The actions that a sentence of small letters names, in the order of its words."""
     left, found = sentence, []
     for action, pattern in ACTIONS:
-        for match in pattern.finditer(left):
+        for match in list(pattern.finditer(left)):
             found.append(Mention(action, match.start(), match.end()))
-        left = pattern.sub(lambda match: "#" * len(match.group()), left)
+            left = left[: match.start()] + "#" * len(match.group()) + left[match.end() :]
     found.sort(key=lambda mention: mention.start)
     repeats = {later.start for earlier, later in pairwise(found) if _repeats(sentence, earlier, later)}
-    return [mention for mention in found if mention.start not in repeats]
+    return tuple(mention for mention in found if mention.start not in repeats)
 
 
 def _repeats(sentence: str, earlier: Mention, later: Mention) -> bool:
@@ -119,7 +124,7 @@ def _repeats(sentence: str, earlier: Mention, later: Mention) -> bool:
     return earlier.action == later.action and not BOUNDARY.search(sentence, earlier.end, later.start)
 
 
-def stretches(sentence: str, mentions: list[Mention]) -> list[str]:
+def stretches(sentence: str, mentions: Sequence[Mention]) -> list[str]:
     """The stretch of words that belongs to each mention: up to the last connective before the next one."""
     cuts = [0]
     for earlier, later in pairwise(mentions):

@@ -4,7 +4,8 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from irg_core.annotate import lexicon
 from irg_core.annotate.lexicon import NUMBER, NUMBERS, Mention
@@ -53,11 +54,13 @@ def sentences(text: str) -> list[str]:
     return [one if re.search(r"\bleft\b", one) else _CORRECT.sub(" ", one) for one in found]
 
 
-def mentions(words: str) -> list[Mention]:
+@lru_cache(maxsize=lexicon.SENTENCES)
+def mentions(words: str) -> Sequence[Mention]:
     """The actions named; that somebody stands while doing something else names none."""
     found = [one for one in lexicon.mentions(words) if one.action != "stand" or _is_still(words, one)]
     found = [one for one, before in zip(found, [None, *found], strict=False) if not _says_how(words, one, before)]
-    return [one for one, after in zip(found, [*found[1:], None], strict=False) if not _turns_another(words, one, after)]
+    behind = [*found[1:], None]
+    return tuple(one for one, after in zip(found, behind, strict=False) if not _turns_another(words, one, after))
 
 
 def _says_how(words: str, one: Mention, before: Mention | None) -> bool:
@@ -81,7 +84,7 @@ def _is_still(words: str, mention: Mention) -> bool:
     return bool(_STILL.search(words[max(0, mention.start - 4) : mention.end]))
 
 
-def stretches(words: str, found: list[Mention]) -> list[str]:
+def stretches(words: str, found: Sequence[Mention]) -> list[str]:
     return lexicon.stretches(words, found)
 
 

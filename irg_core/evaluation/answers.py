@@ -7,7 +7,7 @@ Goals are answered in fixed batches, each decoded as a whole by one worker: how 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,8 @@ class Shown:
     features: list[np.ndarray]
     is_shuffled: bool = False  # paired with the texts of other goals: a control
     codes: Sequence[list[int]] = ()  # of the real motions, where the row shows what the tokenizer makes of them
+    said: Sequence[str] = ()  # of the real motions, a sentence each, where the row has something to say
+    variants: Mapping[int, Sequence[np.ndarray]] = field(default_factory=dict)  # more motions for some of the goals
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,13 @@ class Asked:
 
 def references(asked: Asked) -> Answers:
     """What models are measured against: the clips, clips of other goals, one pose for all, and the tokenizer alone."""
-    real = [goal.clip.features for goal in asked.goals]
+    real, spoken = [goal.clip.features for goal in asked.goals], [goal.text for goal in asked.goals]
     codes = asked.tokenizer.encode(real)
     # As long for every goal: a pose held for as long as the goal's own motion would tell its length.
     still = np.tile(mean_pose(asked.weights), (int(np.median([len(frames) for frames in real])), 1))
     shown = [
-        Shown("real", "only", real),
-        Shown("random", "only", real, is_shuffled=True),
+        Shown("real", "only", real, said=spoken),
+        Shown("random", "only", real, is_shuffled=True, said=spoken),
         Shown("mean-pose", "only", [still] * len(real)),
         Shown("reconstruction", "only", asked.tokenizer.decode(codes), codes=codes),
     ]
@@ -88,7 +90,7 @@ def references(asked: Asked) -> Answers:
 def direct(asked: Asked) -> Answers:
     """One motion a goal. The control pairs it with another goal's text: if codes depend on the text, it must fall."""
     prompts = {goal.caption_id: generate.TEMPLATES[0].format(goal=goal.text) for goal in asked.goals}
-    (answers,) = _said(asked, [("motion", prompts)])
+    (answers,) = told(asked, [("motion", prompts)])
     vocabulary = Vocabulary.load(asked.weights)
     said = []
     for goal in asked.goals:
@@ -103,7 +105,7 @@ def direct(asked: Asked) -> Answers:
 def composed(asked: Asked) -> Answers:
     """The loop around a Stage-1 model: generate, then instruct and refine until nothing is left to refine."""
     texts = {goal.caption_id: goal.text for goal in asked.goals}
-    batches = _batches(texts, asked.sampling.batch)
+    batches = in_batches(texts, asked.sampling.batch)
     work = asked.memory.around(partial(composed_batch, asked.weights, asked.threads, asked.sampling), Composed)
     answers = {key: answer for part in asked.map_batches(work, batches) for key, answer in part.items()}
     said = []
@@ -117,7 +119,7 @@ def trace(asked: Asked) -> Answers:
     """Whole traces with their grammar enforced; on some goals also free, to see what the model learned of it."""
     prompts = {goal.caption_id: dialogue.prompt(goal.text) for goal in asked.goals}
     drawn = sorted(prompts, key=lambda key: derive(asked.sampling.seed, "free", key))[: asked.free_clips]
-    answers, free = _said(asked, [("enforced", prompts), ("free", {key: prompts[key] for key in drawn})])
+    answers, free = told(asked, [("enforced", prompts), ("free", {key: prompts[key] for key in drawn})])
     vocabulary = Vocabulary.load(asked.weights)
     said = []
     for goal in asked.goals:
@@ -144,9 +146,9 @@ def mean_pose(stats: Path) -> np.ndarray:
     return np.array(json.loads(stats.read_text(encoding="utf-8"))["mean"], dtype=np.float32)
 
 
-def _said(asked: Asked, tasks: Sequence[tuple[Mode, Mapping[str, str]]]) -> list[dict[str, Answer]]:
+def told(asked: Asked, tasks: Sequence[tuple[Mode, Mapping[str, str]]]) -> list[dict[str, Answer]]:
     """The answers of each mode to its prompts, by their keys. Batches of all modes run at one time."""
-    batches = [(mode, batch) for mode, prompts in tasks for batch in _batches(prompts, asked.sampling.batch)]
+    batches = [(mode, batch) for mode, prompts in tasks for batch in in_batches(prompts, asked.sampling.batch)]
     work = asked.memory.around(partial(said_batch, asked.weights, asked.threads, asked.sampling), Answer)
     parts = asked.map_batches(work, batches)
     answers: dict[Mode, dict[str, Answer]] = {mode: {} for mode, _ in tasks}
@@ -155,7 +157,7 @@ def _said(asked: Asked, tasks: Sequence[tuple[Mode, Mapping[str, str]]]) -> list
     return list(answers.values())
 
 
-def _batches(texts: Mapping[str, str], size: int) -> list[dict[str, str]]:
+def in_batches(texts: Mapping[str, str], size: int) -> list[dict[str, str]]:
     """Texts of like length together: they need the least padding."""
     order = sorted(texts, key=lambda key: (len(texts[key]), key))
     return [{key: texts[key] for key in order[start : start + size]} for start in range(0, len(order), size)]

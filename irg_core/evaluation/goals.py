@@ -20,6 +20,8 @@ class Goal:
     caption_id: str
     text: str
     unseen: bool
+    others: tuple[str, ...] = ()
+    """What else people said of the clip."""
 
 
 def goals(
@@ -33,7 +35,8 @@ def goals(
         if clip.clip_id in test and (said := captions.get(clip.clip_id)):
             own = [caption for caption in said if caption.source == "source"] or list(said)
             caption = own[rng(seed, "goal", clip.clip_id).integers(len(own))]
-            asked.append(Goal(clip, caption.caption_id, caption.text, test[clip.clip_id]))
+            others = tuple(one.text for one in own if one is not caption)
+            asked.append(Goal(clip, caption.caption_id, caption.text, test[clip.clip_id], others))
     return asked
 
 

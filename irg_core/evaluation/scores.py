@@ -1,6 +1,7 @@
 """From motions to numbers: every row, in every evaluator's space, on every subset, by every metric.
 
-What needs no evaluator (whether feet slide, what the tokenizer costs) is measured once and has a table of its own.
+What needs no evaluator is measured once and has a table of its own: of motions (whether feet slide, what the tokenizer
+costs), and of words (what a model says of real motions).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ from irg_core.records.evaluation import Measure, Protocol, Samples, Score, Value
 from irg_core.records.wording import near_identical
 from irg_core.seeds import rng
 
-BODILY = "motion"
-"""Stands where the evaluator's name does, for numbers of the motions themselves."""
+BODILY, WORDS = "motion", "words"
+"""Stand where the evaluator's name does, for numbers of the motions themselves and of what is said of them."""
 DIGITS = 6
 TWO = 2
 """Goals that an exchange takes: one alone would be paired with itself."""
@@ -50,19 +51,28 @@ def scores(
     texts = [goal.text for goal in asked]
     same = near_identical(texts, texts, protocol.near_identical)
     loaded = [plugins.load("irg_core.metrics", name) for name in metrics]
-    in_space = [metric.compute for metric in loaded if metric.IN_SPACE]
-    bodily = [metric.compute for metric in loaded if not metric.IN_SPACE]
+    in_space, bodily, in_words = (
+        [metric.compute for metric in loaded if of == metric.OF] for of in ("space", BODILY, WORDS)
+    )
     for name, evaluator in sorted(evaluators.items()):
         said, real = evaluator.embed_texts(texts), evaluator.embed_motions([goal.clip.features for goal in asked])
         # A row and its shuffled control show the same list of motions: it is embedded once.
         lists = {id(row.features): row.features for row in shown}
         points = {key: evaluator.embed_motions(features) for key, features in lists.items()}
         for row in shown:
-            motions = points[id(row.features)]
+            motions, spoken = points[id(row.features)], evaluator.embed_texts(row.said) if row.said else None
+            varied = {goal: evaluator.embed_motions(some) for goal, some in row.variants.items()}
             for subset, rows in sorted(subsets.items()):
-                answers = motions[exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows]
-                samples = Samples(said[rows], answers, real[rows], same[np.ix_(rows, rows)], protocol)
+                paired = exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows
+                here = [varied[goal] for goal in rows.tolist() if goal in varied]
+                samples = Samples(
+                    said[rows], motions[paired], real[rows], same[np.ix_(rows, rows)], protocol,
+                    variants=np.stack(here) if here else None,
+                    said_points=spoken[paired] if spoken is not None else None,
+                )  # fmt: skip
                 yield from _scored(in_space, samples, row, name, subset)
+    if in_words:
+        yield from _of_words(shown, asked, subsets, in_words, same, protocol)
     if bodily:
         yield from _of_bodies(shown, asked, subsets, bodily, same, protocol, limits)
 
@@ -95,6 +105,27 @@ def _of_bodies(
                 fulfilled=[not differences(asks, shows, limits) for asks, shows in readable],
             )  # fmt: skip
             yield from _scored(computes, samples, row, BODILY, subset)
+
+
+def _of_words(
+    shown: Sequence[Shown], asked: Sequence[Goal], subsets: Mapping[str, np.ndarray], computes: Sequence[Any],
+    same: np.ndarray, protocol: Protocol,
+) -> Iterator[Scored]:  # fmt: skip
+    """Scores of what rows say of the real motions, against what people said. The sentence that is the goal is the row
+    of real motions, and no reference of any row: what people reach among themselves can be seen beside the models."""
+    nowhere, measured = np.zeros((len(asked), 0)), np.array([bool(goal.others) for goal in asked])
+    for row in (row for row in shown if row.said):
+        for subset, every in sorted(subsets.items()):
+            rows = every[measured[every]]
+            if len(rows) < TWO:
+                continue
+            paired = exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows
+            samples = Samples(
+                nowhere[rows], nowhere[rows], nowhere[rows], same[np.ix_(rows, rows)], protocol,
+                said=[row.said[place] for place in paired.tolist()],
+                references=[asked[place].others for place in rows.tolist()],
+            )  # fmt: skip
+            yield from _scored(computes, samples, row, WORDS, subset)
 
 
 def _chosen(values: Sequence[Any], rows: np.ndarray) -> list[Any]:

@@ -2,8 +2,7 @@
 
 Words are compared lower-cased and without punctuation. BLEU is of the corpus and unsmoothed (Papineni et al. 2002),
 ROUGE-L the F-measure of the longest common subsequence (Lin 2004), CIDEr its variant D of the field's scripts (Vedantam
-et al. 2015). All three want the same words; `caption_likeness` asks the evaluator's text encoder instead, for which
-"left" and "right" may be nearly one.
+et al. 2015). All three want the same words; `caption_likeness` asks an evaluator's text encoder instead.
 """
 
 from collections import Counter
@@ -15,7 +14,7 @@ from irg_core.records.evaluation import Measure, Samples
 from irg_core.records.wording import words
 from irg_core.seeds import rng
 
-IN_SPACE = True
+OF = "words"
 LONGEST = 4
 """Words of the longest n-gram, of BLEU and of CIDEr."""
 SIGMA = 6.0
@@ -25,20 +24,16 @@ Words = Sequence[str]
 
 
 def compute(samples: Samples) -> list[Measure]:
-    """`bleu_1`, `bleu_4`, `rouge_l` (0 to 1), `cider` (0 to 10), and `caption_likeness`, the cosine of the row's
-    sentence and the goal in the evaluator's space."""
+    """`bleu_1`, `bleu_4`, `rouge_l` (0 to 1) and `cider` (0 to 10)."""
     if not samples.said:
         return []
     said = [words(text) for text in samples.said]
     references = [[words(text) for text in texts] for texts in samples.references]
-    found = [
+    return [
         *_bleu(said, references, samples),
         Measure.of_clips("rouge_l", np.array([rouge_l(one, refs) for one, refs in zip(said, references, strict=True)])),
         Measure.of_clips("cider", cider(said, references)),
     ]
-    if samples.said_points is not None:
-        found.append(Measure.of_clips("caption_likeness", cosines(samples.said_points, samples.texts)))
-    return found
 
 
 # --- BLEU -------------------------------------------------------------------------------------------------------------
@@ -155,13 +150,3 @@ def _all_grams(sentence: Words) -> Counter[Words]:
     for n in range(1, LONGEST + 1):
         found += grams(sentence, n)
     return found
-
-
-# --- the evaluator's opinion ------------------------------------------------------------------------------------------
-
-
-def cosines(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Cosine [n] of the angle between point and point [n, d]; 0 where one has no direction."""
-    one, two = one.astype(np.float64), two.astype(np.float64)
-    sizes = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
-    return np.asarray((one * two).sum(axis=1) / np.maximum(sizes, 1e-12))

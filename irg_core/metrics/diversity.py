@@ -5,7 +5,7 @@ import numpy as np
 from irg_core.records.evaluation import Measure, Samples, half_interval
 from irg_core.seeds import rng
 
-IN_SPACE = True
+OF = "space"
 
 
 def compute(samples: Samples) -> list[Measure]:

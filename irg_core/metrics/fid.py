@@ -14,7 +14,7 @@ from scipy.linalg import eigh, lapack
 from irg_core.records.evaluation import Measure, Samples
 from irg_core.seeds import rng
 
-IN_SPACE = True
+OF = "space"
 FEWEST = 32
 """With fewer clips a covariance says nothing, and no FID is given. Also below a few times the dimensions of the space
 it is biased upwards: compare rows of one subset, never subsets."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from irg_core.records.evaluation import Measure, Samples
 
-IN_SPACE = True
+OF = "space"
 
 
 def compute(samples: Samples) -> list[Measure]:

@@ -9,7 +9,7 @@ import numpy as np
 from irg_core.motion.skeleton import FPS, INDEX, PARENTS
 from irg_core.records.evaluation import Measure, Samples
 
-IN_SPACE = False
+OF = "motion"
 FEET = [INDEX[name] for name in ("left_ankle", "left_foot", "right_ankle", "right_foot")]
 NEAR = np.array([0.10, 0.05, 0.10, 0.05])
 """Metres above the floor below which ankles and toes count as standing on it: soles are thicker at the ankle."""

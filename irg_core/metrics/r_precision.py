@@ -14,7 +14,7 @@ import numpy as np
 from irg_core.records.evaluation import Measure, Samples, half_interval
 from irg_core.seeds import rng
 
-IN_SPACE = True
+OF = "space"
 RANKS = (1, 2, 3)
 BLOCK = 512
 """Texts that are held against the whole gallery at a time: memory grows with the clips, not with their square."""

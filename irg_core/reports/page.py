@@ -19,7 +19,7 @@ from irg_core.reports.gallery import SCRIPT, Gallery
 from irg_core.reports.overview import SPLITS, Overview
 from irg_core.reports.player import Track, head, player
 from irg_core.reports.published import Published
-from irg_core.reports.results import Results
+from irg_core.reports.results import Results, judged
 
 REPORT, DATASET, STYLE = (Path(__file__).with_name(name) for name in ("page.html", "dataset.html", "page.css"))
 JUDGING = (
@@ -69,6 +69,7 @@ def render(report: Report) -> str:
         charts=[(table, drawings.intervals(table.lines, "r3")) for table in report.results if _is_worth_a_chart(table)],
         curves={model: _curves(rows) for model, rows in report.logs.items()},
         title=_title,
+        judged=judged,
         share=_share,
         few=FEW,
         findings=by_sentence(report.findings),

@@ -12,7 +12,9 @@ COLUMNS = {
     "r1": "R@1", "r2": "R@2", "r3": "R@3", "gallery_r3": "gallery R@3", "fid": "FID", "fid_inf": "FID∞",
     "mm_dist": "MM-Dist", "diversity": "Diversity", "foot_skate": "foot skate, cm/s",
     "penetration": "below the floor, mm", "jerk": "jerk, m/s³", "bone_drift": "bone drift, %", "mpjpe": "MPJPE, mm",
-    "codes_used": "codes used", "code_perplexity": "perplexity of codes",
+    "codes_used": "codes used", "code_perplexity": "perplexity of codes", "multimodality": "MultiModality",
+    "caption_likeness": "caption, cosine", "bleu_1": "BLEU-1", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L",
+    "cider": "CIDEr",
 }  # fmt: skip
 """Metrics in the order they are shown; a further one of the metrics room follows under its own name."""
 
@@ -94,13 +96,18 @@ def _lines(scores: Sequence[Score], subset: str, evaluator: str, models: Sequenc
 def _text(table: Results) -> str:
     columns = table.columns
     label = f"*{table.subset}*" if table.subset.startswith("synthetic") else table.subset
-    judge = "no evaluator" if table.evaluator == "motion" else f"evaluator '{table.evaluator}'"
-    head = f"{label}, {judge}, {max(line.clips for line in table.lines)} test clips"
+    head = f"{label}, {judged(table.evaluator)}, {max(line.clips for line in table.lines)} test clips"
     rows = [["", *columns.values()]]
     rows += [[line.name, *(cell(line.scores.get(metric)) for metric in columns)] for line in table.lines]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     body = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([head, "-" * len(body[0]), *body, ""])
+
+
+def judged(evaluator: str) -> str:
+    """By whom a table is measured, in words."""
+    told = {"motion": "no evaluator", "words": "what is said of real motions, in words of people"}
+    return told.get(evaluator, f"evaluator '{evaluator}'")
 
 
 def cell(score: Score | None) -> str:

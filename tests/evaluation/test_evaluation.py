@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from irg_core.evaluation import answers
 from irg_core.evaluation.answers import Asked, Shown
+from irg_core.evaluation.captions import captions
 from irg_core.evaluation.goals import Goal, goals, subsets
 from irg_core.evaluation.memory import Memory
 from irg_core.evaluation.scores import exchanged, scores
+from irg_core.evaluation.variants import VariantParams, variants
 from irg_core.models.decoding import Sampling
 from irg_core.models.evaluator import Evaluator
 from irg_core.models.language import Language, LanguageConfig
@@ -26,7 +30,7 @@ from irg_core.seeds import rng
 
 PROTOCOL = Protocol(seed=1, pool=4, redraws=3, pairs=10, near_identical=0.9)
 LIMITS = section("kinematics", KinematicsParams)
-SAMPLING = Sampling(seed=1, temperature=1.0, max_tokens=120, max_codes=6, max_text=8, max_rounds=2, batch=8)
+SAMPLING = Sampling(seed=1, temperature=1.0, top_p=1.0, max_tokens=120, max_codes=6, max_text=8, max_rounds=2, batch=8)
 VERBS = ["walks", "runs", "jumps", "bows", "waves", "kicks", "turns", "squats"]
 
 
@@ -48,6 +52,7 @@ def asked(tmp_path: Path) -> Callable[[str], Asked]:
     language.save(tmp_path / "model")
     config = VqConfig(width=16, depth=1, codes=16, code_width=8)
     codec = MotionTokenizer(VqVae(config, 263), config)
+    codec.net.codebook.vectors.copy_(torch.from_numpy(rng(0, "codes").standard_normal((16, 8))))
 
     def make(model: str) -> Asked:
         weights = tmp_path / ("references" if model == "references" else "model")
@@ -158,3 +163,46 @@ def test_what_needs_no_space_is_measured_once_and_not_of_shuffled_rows(judges: d
     assert (tokenizer["mpjpe"], tokenizer["codes_used"]) == (0.0, 8)
     (seen,) = [s.mean for s in found if (s.subset, s.metric) == ("synthetic/seen", "codes_used")]
     assert seen == 5
+
+
+@pytest.mark.parametrize("kind", ["direct", "composed", "trace"])
+def test_some_goals_are_answered_several_times_and_not_alike(asked: Callable[[str], Asked], kind: answers.Kind) -> None:
+    found = variants(asked("m"), kind, VariantParams(goals=3, each=4, temperature=1.0))
+    assert len(found) == 3
+    assert set(found) < set(range(len(VERBS)))
+    for motions in found.values():
+        assert len(motions) == 4
+        assert len({motion.tobytes() for motion in motions}) > 1
+    more = variants(asked("m"), kind, VariantParams(goals=5, each=4, temperature=1.0))
+    assert set(found) < set(more)
+    for goal, motions in found.items():
+        assert all(np.array_equal(one, two) for one, two in zip(motions, more[goal], strict=True))
+
+
+@pytest.mark.parametrize(("kind", "speaks"), [("direct", False), ("composed", True), ("trace", True)])
+def test_models_that_were_taught_to_say_what_real_motions_show(
+    asked: Callable[[str], Asked], kind: answers.Kind, speaks: bool
+) -> None:
+    said = captions(asked("m"), kind)
+    assert len(said) == (len(VERBS) if speaks else 0)
+    assert all("<Motion" not in sentence for sentence in said)
+
+
+def test_words_are_held_against_what_other_people_said_and_people_reach_more_than_chance(
+    judges: dict[str, Evaluator],
+) -> None:
+    others = [
+        replace(goal, others=(f"somebody {verb} about", f"{verb}!"))
+        for goal, verb in zip(asked_goals(), VERBS, strict=True)
+    ]
+    goals_ = [*others[:-1], replace(others[-1], others=())]
+    real, texts = [goal.clip.features for goal in goals_], [goal.text for goal in goals_]
+    shown = [Shown("real", "only", real, said=texts), Shown("random", "only", real, is_shuffled=True, said=texts)]
+    parts = {"synthetic": np.arange(len(VERBS))}
+    found = [one.score for one in scores(shown, goals_, parts, judges, ["captioning"], PROTOCOL, LIMITS)]
+    assert {one.evaluator for one in found} == {"words"}
+    means = {(one.row, one.metric): one.mean for one in found}
+    assert {one.n for one in found} == {len(VERBS) - 1}, "a clip of which people said one thing has no reference"
+    assert means["real", "bleu_1"] > 0.3
+    assert means["random", "bleu_1"] < means["real", "bleu_1"]
+    assert means["random", "cider"] < means["real", "cider"]

@@ -40,7 +40,7 @@ def test_every_metric_measures_what_it_is_given_and_nothing_else(name: str, full
     metric = plugins.load("irg_core.metrics", name)
     measures = metric.compute(full)
     assert measures
-    assert isinstance(metric.IN_SPACE, bool)
+    assert metric.OF in {"space", "motion", "words"}
     assert len({measure.metric for measure in measures}) == len(measures)
     for measure in measures:
         assert np.isfinite([measure.mean, measure.interval, measure.spread, *measure.values]).all()
