@@ -5,7 +5,7 @@ reports. A file `evaluator_<architecture>` defines `MotionEncoder`, `TextEncoder
 how many numbers of a row the motion encoder sees. `evaluator_published` is never trained here and has no loss.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,13 +19,20 @@ from torch import Tensor, nn
 
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
-from irg_core.models import evaluator_essential, evaluator_guo, evaluator_published, evaluator_tmr
+from irg_core.models import (
+    evaluator_essential,
+    evaluator_guo,
+    evaluator_published,
+    evaluator_sentences,
+    evaluator_tmr,
+)
 from irg_core.records.wording import words
 
 ARCHITECTURES: dict[str, ModuleType] = {
     "guo": evaluator_guo,
     "tmr": evaluator_tmr,
     "essential": evaluator_essential,
+    "sentences": evaluator_sentences,
     "published": evaluator_published,
 }
 PATCH = 4
@@ -62,12 +69,18 @@ class Evaluator(nn.Module):
         self.vocabulary = list(vocabulary)
         self.tags = dict(tags or {})
         self._index = {word: index + UNKNOWN + 1 for index, word in enumerate(vocabulary)}
-        self._reader = evaluator_published.Reader(vocabulary, self.tags) if design is evaluator_published else None
+        self._reader = self._reader_of(design)
         self._read = design.reads(features)
         self.motions = design.MotionEncoder(self._read, config.width, config.layers, config.embedding)
         self.texts = design.TextEncoder(config.words, config.width, config.layers, config.embedding)
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
+
+    def _reader_of(self, design: ModuleType) -> Callable[[str], Tensor] | None:
+        """Where a text is more than the indices of its words: what reads it."""
+        if design is evaluator_published:
+            return evaluator_published.Reader(self.vocabulary, self.tags)
+        return evaluator_sentences.Reader() if design is evaluator_sentences else None
 
     @classmethod
     def create(cls, kind: str, width: int, layers: int, embedding: int, captions: Sequence[str], stats: Any) -> Self:
@@ -140,7 +153,7 @@ class Evaluator(nn.Module):
         return (frames[:, : self._read] - self.mean[: self._read]) / self.std[: self._read]
 
     def text_input(self, text: str) -> Tensor:
-        """Indices of the words [L], or what else the architecture reads."""
+        """Indices of the words [L], or what else the architecture reads: of `sentences` their states [L, 384]."""
         if self._reader:
             return self._reader(text)
         return torch.tensor([self._index.get(word, UNKNOWN) for word in words(text)] or [UNKNOWN])

@@ -29,7 +29,7 @@ GROUP = 16
 class EvaluatorParams:
     """train_evaluators.<e>: one evaluator and its training."""
 
-    architecture: Literal["guo", "tmr", "essential"]
+    architecture: Literal["guo", "tmr", "essential", "sentences"]
     """The file irg_core/models/evaluator_<architecture>.py."""
     seed: int
     width: int
@@ -139,8 +139,10 @@ def _noisy(frames: Tensor, generator: torch.Generator, noise: float) -> Tensor:
     return frames + noise * torch.randn(frames.shape, generator=generator)
 
 
-def _thinned(tokens: Tensor, generator: torch.Generator, share: float) -> Tensor:
-    return tokens.masked_fill(torch.rand(tokens.shape, generator=generator) < share, UNKNOWN)
+def _thinned(words: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """Words [L] without a share of them; those that come as states [L, numbers] are silenced."""
+    dropped = torch.rand(len(words), generator=generator) < share
+    return words.masked_fill(dropped, UNKNOWN) if words.ndim == 1 else words * ~dropped[:, None]
 
 
 def _rate(step: int, params: EvaluatorParams) -> float:

