@@ -5,6 +5,7 @@ sentence and exit status 2, or 3 where the budget is spent; a bug keeps its trac
 `main` with someone looking on.
 """
 
+import errno
 import inspect
 import json
 import os
@@ -22,6 +23,9 @@ from irg_core import plugins
 from irg_core.errors import FactoryError
 from irg_core.params import section
 from pipelines.executor import MapBatches, RuntimeParams, executor
+
+OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+"""What a disk can say that is no bug of ours."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,16 @@ def main(arguments: list[str], watching: Watching = unwatched) -> int:
     except FactoryError as error:
         print(f"{call.stage}: {error}", file=sys.stderr, flush=True)
         return error.status
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            raise
+        place = f" at {error.filename}" if error.filename else ""
+        print(
+            f"{call.stage}: the disk refused to write{place} ({os.strerror(error.errno)}); tables and models are as "
+            "they were. See `df -h .`, make room, and run it again",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+        return FactoryError.status
     return 0
 
 

@@ -1,5 +1,7 @@
 """A wrong set-up ends in one sentence that names the thing, the place and the way out, and leaves nothing behind."""
 
+import sys
+
 import pytest
 
 from tests.checkouts import Checkout
@@ -62,3 +64,19 @@ def test_a_wrong_number_of_arguments_lists_them(checkout: Checkout) -> None:
     assert "takes 5 arguments (corpus, root, out, rejections, findings), not 1" in sentence(
         checkout, "ingest", "deepmimic"
     )
+
+
+def test_a_disk_that_takes_no_more_is_one_sentence_and_costs_nothing_that_was_there(checkout: Checkout) -> None:
+    checkout.edit("params.yaml", "clips: 2000", "clips: 6")
+    checkout.edit("params.yaml", "executor: process", "executor: local")
+    outs = [f"data/{name}/procedural.parquet" for name in ("clips", "rejections/ingest", "findings")]
+    ingest = ("ingest", "procedural", "irg_core/corpora/procedural.yaml", *outs)
+    checkout.stage(*ingest)
+    before = {name: (checkout.root / name).read_bytes() for name in outs}
+    checkout.edit("params.yaml", "clips: 6", "clips: 12")
+    limited = f"ulimit -f 40; exec {sys.executable} -m pipelines {' '.join(ingest)}"  # files of 20 or 40 KiB, by shell
+    said = checkout.run("sh", "-c", limited, code=2).strip()
+    assert said.count("\n") == 0, said
+    assert "ingest: the disk refused to write" in said
+    assert {name: (checkout.root / name).read_bytes() for name in outs} == before
+    assert not list((checkout.root / "data").rglob("*.part"))
