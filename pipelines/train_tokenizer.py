@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from irg_core.errors import TableError
-from irg_core.files import read_json, whole_folder
+from irg_core.files import read_json, whole_folder, write_json
 from irg_core.params import names, section
 from irg_core.records.motion import Clip, Split
 from irg_core.summaries import summarise
@@ -19,8 +19,11 @@ def main(clips: Path, splits: Path, stats: Path, verdict: Path, out: Path) -> No
     corpora = names("corpora")
     part = {split.clip_id: split.split for split in read(splits, Split)}
     motions: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    shown: list[str] = []
     for clip in read_all(clips, corpora, Clip):
         motions[part[clip.clip_id]].append(clip.features)
+        if part[clip.clip_id] == "val":
+            shown.append(kind_of_motion(clip))
     if not motions["train"] or not motions["val"]:
         raise TableError(f"{splits} leaves no clip to train or to measure with; add clips or raise split.val")
     found = read_json(stats)
@@ -33,6 +36,7 @@ def main(clips: Path, splits: Path, stats: Path, verdict: Path, out: Path) -> No
     with whole_folder(out) as aside:
         trained.save(aside)
         journal.save(aside)
+        write_json(aside / "errors.json", tokenizer.errors_by_kind(trained, motions["val"], shown))
     kept.discard()
     summarise(
         "train_tokenizer",
@@ -42,3 +46,8 @@ def main(clips: Path, splits: Path, stats: Path, verdict: Path, out: Path) -> No
         local_mpjpe_mm=journal.last("heldout_local_mpjpe_mm"),
         perplexity=journal.last("heldout_perplexity"),
     )
+
+
+def kind_of_motion(clip: Clip) -> str:
+    """The first thing that a synthesised clip does; a corpus whose cells are not written so is one kind."""
+    return clip.cell.split()[0] if clip.truth else clip.corpus

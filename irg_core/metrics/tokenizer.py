@@ -13,15 +13,20 @@ OF = "motion"
 
 
 def compute(samples: Samples) -> list[Measure]:
-    """`mpjpe` (mm, the root's path and heading included), and use of the codes: how many different ones
+    """`mpjpe` (mm, the root's path and heading included), `mpjpe_root` (the same with each frame's root laid onto the
+    real one: what is left without the path), and use of the codes: how many different ones
     (`codes_used`), and how many equally likely ones would be as hard to foretell (`code_perplexity`)."""
     if not samples.codes:
         return []
     errors = [mpjpe(one, two) for one, two in zip(samples.joints, samples.real_joints, strict=True)]
+    rooted = [
+        mpjpe(one - one[:, :1], two - two[:, :1]) for one, two in zip(samples.joints, samples.real_joints, strict=True)
+    ]
     counts = np.array(list(Counter(code for row in samples.codes for code in row).values()), dtype=np.float64)
     clips = len(samples.codes)
     return [
         Measure.of_clips("mpjpe", np.array(errors)),
+        Measure.of_clips("mpjpe_root", np.array(rooted)),
         Measure("codes_used", float(len(counts)), 0.0, 0.0, clips),
         Measure("code_perplexity", perplexity(counts), 0.0, 0.0, clips),
     ]

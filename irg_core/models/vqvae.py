@@ -1,25 +1,37 @@
 """The motion tokenizer: a 1-D convolutional VQ-VAE that turns four frames into one code.
 
-Codes are learned by moving averages, not by gradients. A code that nothing falls to any more is put on an encoder
-output of the current batch, or most of a codebook dies within the first hundred steps.
+Four frames enter as one patch and leave as one, so that all layers work at the rate of the codes. Four frames of motion
+lie close to a plane of some thirty dimensions: the net begins as the projection onto it and back, which no training
+from random weights comes near within the first thousand steps, and its blocks begin at zero.
+
+Codes begin at the means of clusters and are learned by moving averages, not by gradients. A code that hardly anything
+falls to any more is put on an encoder output of the current batch, or most of a codebook dies.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
+from irg_core.fingerprints import seal
+from irg_core.models import folders
 
 FRAMES_PER_CODE = 4
 DILATION_GROWTH = 3
+LLOYD_ROUNDS = 10
+STARVED = 0.2
+"""Of its even share of use; a code that has less begins anew elsewhere."""
+FAINTEST = 0.01
+"""Spread below which a direction's numbers are not enlarged: they would be noise."""
 CLIPS_PER_BATCH = 32
 
 
@@ -30,11 +42,12 @@ class VqConfig:
     width: int
     """Channels of every layer. Time grows with its square; reconstruction error falls slowly."""
     depth: int
-    """Residual blocks in each stack, dilated 1, 3, 9, …: how many frames one code can see."""
+    """Residual blocks in encoder and decoder each, dilated 1, 3, 9, …: how many codes away a code is still felt."""
     codes: int
     """Size of the codebook. More codes say more of a motion, and are harder to predict from text."""
     code_width: int
-    """Numbers in one code vector."""
+    """Numbers in one code vector, the principal components of four frames that it can tell apart. Fewer leave detail
+    out; more let what does not matter decide which code is the nearest."""
 
 
 class Quantised(NamedTuple):
@@ -46,6 +59,19 @@ class Quantised(NamedTuple):
     """Their indices [batch, positions]."""
     commitment: Tensor
     """Mean squared distance of the encoder's outputs to their codes."""
+
+
+class Components(NamedTuple):
+    """The directions in which patches of z-normalised frames differ most, largest first."""
+
+    centre: Tensor
+    """The mean patch [4 x features], one frame after the other."""
+    into: Tensor
+    """[n, 4 x features]: a patch, less the mean, to its coordinates."""
+    back: Tensor
+    """[4 x features, n]: coordinates to a patch, less the mean."""
+    spread: Tensor
+    """Standard deviations [n] of the coordinates."""
 
 
 class Block(nn.Module):
@@ -92,22 +118,40 @@ class Codebook(nn.Module):
         member = functional.one_hot(codes.reshape(-1), len(self.vectors)).float()
         self.counts.mul_(decay).add_(member.sum(0), alpha=1 - decay)
         self.sums.mul_(decay).add_(member.T @ flat, alpha=1 - decay)
-        self._place(flat, self.counts < 0.5, generator)
+        self._place(flat, self.counts < STARVED * len(flat) / len(self.vectors), generator)
 
     @torch.no_grad()
     def start(self, x: Tensor, generator: torch.Generator) -> None:
-        """Put every code on an encoder output."""
+        """Put the codes on means of clusters of encoder outputs [batch, width, positions]: k-means++, then Lloyd."""
         flat = x.float().transpose(1, 2).reshape(-1, x.shape[1])
-        self._place(flat, torch.ones(len(self.vectors), dtype=torch.bool), generator)
+        self.vectors.copy_(_far_apart(flat, len(self.vectors), generator))
+        for _ in range(LLOYD_ROUNDS):
+            member = functional.one_hot(self.nearest(flat), len(self.vectors)).float()
+            share = member.sum(0)[:, None]
+            self.vectors.copy_(torch.where(share > 0, member.T @ flat / share.clamp(min=1.0), self.vectors))
+        self.counts.fill_(1.0)
+        self.sums.copy_(self.vectors)
 
     def _place(self, flat: Tensor, starved: Tensor, generator: torch.Generator) -> None:
         order = torch.randperm(len(flat), generator=generator)
         drawn = flat[order.repeat(1 + len(starved) // len(flat))[: len(starved)]]
         # Copies of one output would share their members for ever; a little noise tells them apart.
         drawn = drawn + 0.01 * flat.std() * torch.randn(drawn.shape, generator=generator)
-        self.counts.masked_fill_(starved, 1.0)
-        self.sums[starved] = drawn[starved]
+        even = len(flat) / len(starved)
+        self.counts.masked_fill_(starved, even)
+        self.sums[starved] = even * drawn[starved]
         self.vectors.copy_(self.sums / self.counts[:, None])
+
+
+def _far_apart(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Some of the points [n, width], each drawn by its squared distance to those before it (Arthur and Vassilvitskii
+    2007); copies where there are fewer."""
+    rows = [int(torch.randint(len(points), (1,), generator=generator))]
+    left = torch.full((len(points),), torch.inf)
+    for _ in range(count - 1):
+        left = torch.minimum(left, (points - points[rows[-1]]).square().sum(1))
+        rows.append(int(torch.multinomial(left + 1e-12, 1, generator=generator)))
+    return points[rows]
 
 
 class VqVae(nn.Module):
@@ -118,19 +162,14 @@ class VqVae(nn.Module):
 
     def __init__(self, config: VqConfig, features: int) -> None:
         super().__init__()
-        width = config.width
+        width, patch = config.width, FRAMES_PER_CODE
         self.encoder = nn.Sequential(
-            nn.Conv1d(features, width, 3, padding=1), nn.ReLU(),
-            nn.Conv1d(width, width, 4, stride=2, padding=1), *_stack(config),
-            nn.Conv1d(width, width, 4, stride=2, padding=1), *_stack(config),
-            nn.Conv1d(width, config.code_width, 3, padding=1),
-        )  # fmt: skip
+            nn.Conv1d(features, width, patch, stride=patch), *_stack(config), nn.Conv1d(width, config.code_width, 1)
+        )
         self.codebook = Codebook(config.codes, config.code_width)
         self.decoder = nn.Sequential(
-            nn.Conv1d(config.code_width, width, 3, padding=1), nn.ReLU(),
-            *_stack(config), nn.Upsample(scale_factor=2), nn.Conv1d(width, width, 3, padding=1),
-            *_stack(config), nn.Upsample(scale_factor=2), nn.Conv1d(width, width, 3, padding=1), nn.ReLU(),
-            nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.Conv1d(width, features, 3, padding=1),
+            nn.Conv1d(config.code_width, width, 3, padding=1), *_stack(config), nn.Conv1d(width, patch * features, 1),
+            Frames(),
         )  # fmt: skip
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
@@ -138,6 +177,42 @@ class VqVae(nn.Module):
     def normalise(self, features: Tensor) -> Tensor:
         """[..., frames, width] as measured -> z-scores."""
         return (features - self.mean) / self.std
+
+    @torch.no_grad()
+    def begin(self, components: Components) -> None:
+        """Make the net the projection of patches onto as many components as a code has numbers, and back.
+
+        Within the net the spread of components is evened out half-way, for gradients; what is quantised has them as
+        they are, so that the nearest code is the one that decodes to the nearest patch.
+        """
+        first, narrow, widen, last = _convolutions(self.encoder[0], self.encoder[-1], self.decoder[0], self.decoder[-2])
+        n = min(len(components.spread), first.out_channels)
+        m = min(n, narrow.out_channels)
+        into, back = components.into[:n], components.back[:, :n]
+        room = components.spread[:n].clamp(min=FAINTEST).sqrt()
+        first.weight[:n] = (into / room[:, None]).view(n, FRAMES_PER_CODE, -1).transpose(1, 2)
+        first.bias[:n] = -(into @ components.centre) / room
+        for layer in (narrow, widen, last, *(block.mix for block in self.modules() if isinstance(block, Block))):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        narrow.weight[:m, :m, 0] = room[:m].diag()
+        widen.weight[:m, :m, 1] = (1.0 / room[:m]).diag()
+        last.weight[:, :n, 0] = back * room
+        last.bias.copy_(components.centre)
+
+
+def _convolutions(*layers: nn.Module) -> list[Any]:
+    """Layers of a `Sequential`, whose type does not tell that they have weight and bias."""
+    return list(layers)
+
+
+class Frames(nn.Module):
+    """Patches [batch, 4 x features, positions] as frames [batch, features, 4 x positions]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, positions = x.shape
+        apart = x.reshape(batch, FRAMES_PER_CODE, -1, positions).permute(0, 2, 3, 1)
+        return apart.reshape(batch, -1, FRAMES_PER_CODE * positions)
 
 
 def _stack(config: VqConfig) -> list[Block]:
@@ -157,13 +232,14 @@ class MotionTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Raises `ModelError` where the folder holds no tokenizer."""
+        """Raises `ModelError` where the folder holds no tokenizer, or is damaged."""
+        folders.intact(folder, "run `dvc repro train_tokenizer`")
         try:
             config = VqConfig(**read_json(folder / "config.json"))
             weights = load_file(folder / "model.safetensors")
             net = VqVae(config, len(weights["mean"]))
             net.load_state_dict(weights)
-        except (OSError, KeyError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{folder} holds no motion tokenizer ({error}); run `dvc repro train_tokenizer`"
             ) from error
@@ -174,6 +250,7 @@ class MotionTokenizer:
             {name: tensor.contiguous() for name, tensor in self.net.state_dict().items()}, folder / "model.safetensors"
         )
         write_json(folder / "config.json", asdict(self.config))
+        seal(folder)
 
     @torch.inference_mode()
     def encode(self, motions: Sequence[np.ndarray]) -> list[list[int]]:

@@ -8,6 +8,7 @@ from irg_core.errors import ModelError
 from irg_core.models.vqvae import Codebook, MotionTokenizer, VqConfig, VqVae
 from irg_core.records.motion import FEATURES
 from irg_core.seeds import rng
+from irg_core.training.patches import components
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_a_saved_tokenizer_gives_the_same_codes(tokenizer: MotionTokenizer, tmp_
     again = MotionTokenizer.load(tmp_path)
     assert again.codes == 32
     assert again.encode([clip(80)]) == tokenizer.encode([clip(80)])
-    assert {file.name for file in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    assert {file.name for file in tmp_path.iterdir()} == {"config.json", "model.safetensors", "SHA256SUMS"}
 
 
 def test_codes_of_another_tokenizer_are_refused(tokenizer: MotionTokenizer) -> None:
@@ -78,6 +79,44 @@ def test_a_code_that_nothing_falls_to_is_revived() -> None:
     for _ in range(20):
         book.update(outputs, book(outputs).codes, 0.9, draws)
     assert len(book(outputs).codes.unique()) == 2
+
+
+def test_codes_begin_on_clusters_however_rare_they_are() -> None:
+    draws = torch.Generator().manual_seed(1)
+    centres = torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    outputs = centres.repeat_interleave(torch.tensor([300, 6, 3]), dim=0)
+    outputs = outputs + 0.05 * torch.randn(outputs.shape, generator=draws)
+    book = Codebook(3, 2)
+    book.start(outputs.T[None], draws)
+    assert torch.cdist(centres, book.vectors).min(1).values.max() < 0.15
+
+
+def test_a_code_that_has_its_share_stays_and_a_rarer_one_moves() -> None:
+    draws = torch.Generator().manual_seed(1)
+    for share, stays in ((20, True), (1, False)):
+        book, outputs = Codebook(2, 1), torch.zeros(1, 1, 100)
+        outputs[..., :share] = 10.0
+        book.start(outputs, draws)
+        for _ in range(100):
+            book.update(outputs, book(outputs).codes, 0.9, draws)
+        assert (sorted(book.vectors.flatten().round().tolist()) == [0.0, 10.0]) == stays
+
+
+def test_a_net_begins_as_the_projection_onto_the_main_components() -> None:
+    draws = torch.Generator().manual_seed(2)
+    plane, _ = torch.linalg.qr(torch.randn(4 * FEATURES, 3, generator=draws))
+    patches = (torch.randn(900, 3, generator=draws) * torch.tensor([9.0, 3.0, 1.0])) @ plane.T + 0.5
+    net = VqVae(VqConfig(width=16, depth=2, codes=8, code_width=8), FEATURES)
+    net.begin(components(patches.view(-1, 4, FEATURES), torch.ones(FEATURES), 16, 8))
+    clips = patches.view(90, 40, FEATURES).transpose(1, 2)
+    with torch.inference_mode():
+        outputs = net.encoder(clips)
+        torch.testing.assert_close(net.decoder(outputs), clips, atol=1e-3, rtol=0)
+    assert outputs.square().mean().item() == pytest.approx(1.0, rel=0.02)
+    # Outputs are as far apart as the patches they stand for, up to one factor.
+    flat = outputs.transpose(1, 2).reshape(-1, 8)
+    ratios = torch.cdist(flat[:20], flat[20:40]) / torch.cdist(patches[:20], patches[20:40])
+    torch.testing.assert_close(ratios, ratios.mean().expand_as(ratios), rtol=1e-2, atol=0)
 
 
 def test_gradients_pass_straight_through_the_codebook() -> None:

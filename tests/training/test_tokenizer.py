@@ -12,7 +12,9 @@ import pytest
 import torch
 import yaml
 
+from irg_core.errors import ParamsError
 from irg_core.models.vqvae import VqConfig
+from irg_core.motion import features
 from irg_core.records.motion import Clip, SourceCaption, Split
 from irg_core.seeds import rng
 from irg_core.tables import commit
@@ -34,9 +36,13 @@ PARAMS = TrainTokenizerParams(
     decay=0.9,
     commitment=0.02,
     velocity=0.5,
-    drift=0.5,
+    world=2.0,
+    pace=5.0,
     weights=PartWeights(root=1.0, positions=1.0, rotations=0.5, velocities=0.5, contacts=0.05),
     log_every=20,
+    measure_every=20,
+    measured=3,
+    patience=2,
     checkpoint_every=5,
 )
 MEAN, STD = np.zeros(263, dtype=np.float32), np.full(263, 0.07, dtype=np.float32)
@@ -89,6 +95,54 @@ def test_training_brings_the_error_far_below_the_mean_pose(tmp_path: Path) -> No
     error = np.mean([np.abs(a - b).mean() for a, b in zip(motions, again, strict=True)])
     assert error < 0.5 * np.mean([np.abs(motion).mean() for motion in motions])
     assert {row.name for row in journal.rows} >= {"reconstruction", "heldout_mpjpe_mm", "heldout_perplexity"}
+
+
+@pytest.mark.parametrize("width", [263, 251])
+def test_joints_for_gradients_are_the_joints_of_the_features(width: int) -> None:
+    rows = (0.2 * rng(3, "rows").standard_normal((2, 30, width))).astype(np.float32)
+    expected = np.stack([features.to_joints(each) for each in rows])
+    found = tokenizer.world_joints(torch.from_numpy(rows).double())
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
+
+
+def test_missing_frames_of_a_short_clip_teach_nothing() -> None:
+    decoded, target = torch.randn(2, 3, 16, 263, generator=torch.Generator().manual_seed(1))
+    real = torch.arange(16)[None] < torch.tensor([16, 9, 5])[:, None]
+    other = torch.where(real[..., None], decoded, 50.0)
+    for rows in (decoded, other):
+        found = (*tokenizer._errors(PARAMS.weights, rows, target, real), *tokenizer._gaps(rows, target, real))
+        assert [loss.item() for loss in found] == pytest.approx(
+            [
+                loss.item()
+                for loss in (
+                    *tokenizer._errors(PARAMS.weights, decoded, target, real),
+                    *tokenizer._gaps(decoded, target, real),
+                )
+            ],
+            rel=1e-5,
+        )
+
+
+def test_a_training_that_gets_no_better_stops_early_with_its_best_weights(tmp_path: Path) -> None:
+    hasty = replace(PARAMS, learning_rate=0.3, warmup=1, measure_every=4, patience=2, steps=200)
+    trained, journal = tokenizer.train(hasty, clips(12), clips(4), MEAN, STD, Checkpoints(tmp_path, 99))
+    looks = [row.value for row in journal.rows if row.name == "look_mpjpe_mm"]
+    assert len(looks) == looks.index(min(looks)) + 3 < 50
+    again = tokenizer.measure(trained, tokenizer._some(clips(4), hasty))
+    assert again["mpjpe_mm"] == pytest.approx(min(looks))
+
+
+def test_errors_are_told_by_kind_of_motion(tmp_path: Path) -> None:
+    trained, _ = tokenizer.train(replace(PARAMS, steps=2), clips(4), clips(2), MEAN, STD, Checkpoints(tmp_path, 99))
+    motions = clips(3, 41)
+    told = tokenizer.errors_by_kind(trained, motions, ["walk", "bow", "walk"])
+    assert {kind: row["clips"] for kind, row in told.items()} == {"bow": 1, "walk": 2}
+    assert told["bow"]["mpjpe_mm"] == pytest.approx(tokenizer.measure(trained, motions[1:2])["mpjpe_mm"], abs=1e-3)
+
+
+def test_a_window_is_whole_codes() -> None:
+    with pytest.raises(ParamsError, match="window is 30"):
+        replace(PARAMS, window=30)
 
 
 @pytest.fixture
