@@ -5,8 +5,7 @@ from pathlib import Path
 
 from irg_core import dialogue
 from irg_core.files import whole_folder
-from irg_core.models.language import Language, LanguageConfig
-from irg_core.models.vocabulary import Vocabulary
+from irg_core.models.backbone import Backbone, backbone
 from irg_core.models.vqvae import MotionTokenizer
 from irg_core.params import names, section
 from irg_core.records.annotation import Caption, visible_captions
@@ -25,14 +24,22 @@ from pipelines.executor import team_of
 class TrainBaseParams:
     """`train_base` in params.yaml."""
 
-    pieces: int
-    """Pieces of text in the vocabulary, beside tags and codes. More makes texts shorter and rare pieces unlearned."""
-    net: LanguageConfig
+    backbone: str
+    """A file of irg_core/models/backbones, set up by its entry in `backbones`."""
     training: loop.SupervisedParams
+
+
+@dataclass(frozen=True)
+class Started:
+    """What this training is made from."""
+
+    params: TrainBaseParams
+    start: Backbone
 
 
 def main(tokens: Path, captions: Path, splits: Path, tokenizer: Path, verdict: Path, out: Path) -> None:
     params = section("train_base", TrainBaseParams)
+    start = backbone(params.backbone)
     corpora = names("corpora")
     shown = [split for split in read(splits, Split) if split.split in ("train", "val")]
     said = visible_captions(read_all(captions, corpora, Caption), shown)
@@ -41,10 +48,11 @@ def main(tokens: Path, captions: Path, splits: Path, tokenizer: Path, verdict: P
     examples = [example(caption, part[clip], motions[clip]) for clip, found in said.items() for caption in found]
 
     texts = [caption.text for clip, found in said.items() if part[clip] == "train" for caption in found]
-    vocabulary = Vocabulary.learn(texts, params.pieces, MotionTokenizer.load(tokenizer).codes)
-    language = Language.create(params.net, vocabulary, derive(params.training.seed, "weights"))
+    seed, codes = params.training.seed, MotionTokenizer.load(tokenizer).codes
+    language = start.create(texts, codes, derive(seed, "weights"))
     inputs = [splits, tokenizer, *(folder / f"{corpus}.parquet" for folder in (tokens, captions) for corpus in corpora)]
-    kept = checkpoints("train_base", params, inputs, params.training.checkpoint_every)
+    kept = checkpoints("train_base", Started(params, start), inputs, params.training.checkpoint_every)
+    language.begin("train_base", inputs, params.training.lora, derive(seed, "adapters"))
     with team_of(params.training.workers):
         journal, dropped = cluster.train("train_base", params.training, language, examples, kept)
 
@@ -53,7 +61,9 @@ def main(tokens: Path, captions: Path, splits: Path, tokenizer: Path, verdict: P
         journal.save(aside)
     kept.discard()
     loss = journal.last("heldout_loss")
-    summarise("train_base", examples=len(examples), pieces=vocabulary.size, too_long=dict(dropped), heldout_loss=loss)
+    summarise(
+        "train_base", examples=len(examples), tokens=language.vocabulary.size, too_long=dict(dropped), heldout_loss=loss
+    )
 
 
 def example(caption: Caption, split: str, codes: list[int]) -> Example:

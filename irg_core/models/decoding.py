@@ -1,10 +1,11 @@
 """Batched sampling with a cache. What may come next is decided for each row by a guide, so one loop serves all modes.
 
 A row draws from randomness of its own, derived from (seed, its key): who else is in the batch changes nothing but the
-last bits of its probabilities. Rows that are done leave the batch.
+last bits of its probabilities. Rows that are done leave the batch. Several answers to one prompt read it once: its keys
+and values are computed in one row and copied to all that go on from there.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
 from irg_core import dialogue
+from irg_core.models.ahead import Ahead, ahead_of
 from irg_core.models.language import Language
 from irg_core.models.vocabulary import ASSISTANT, PAD, USER, Vocabulary
 from irg_core.seeds import rng
@@ -20,6 +22,8 @@ from irg_core.seeds import rng
 Mode = Literal["motion", "text", "free", "enforced"]
 """One motion; text up to `<end>`; a trace whose motions hold codes only; a trace held to the whole grammar."""
 Stop = Literal["single", "end", "satisfied", "rounds", "tokens"]
+Heard = Callable[[str, int], None]
+"""Is told each token as it is taken, with its row's key; for whoever reads along."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Sampling:
     seed: int
     temperature: float
     """0 takes the likeliest token; more is more varied."""
+    top_p: float
+    """Tokens are drawn from the likeliest that together have this probability, renormalised; 1 draws from all."""
     max_tokens: int
     """Of one answer; one that reaches it stops there, reason "tokens"."""
     max_codes: int
@@ -47,8 +53,9 @@ class Answer:
 
     text: str
     ids: list[int]
-    log_probs: list[float]  # of each id among what its guide allowed there
+    log_probs: list[float]  # of each id, at the temperature, among what it was drawn from
     stop: Stop
+    kept: list[list[int]]  # what each id was drawn from, where `top_p` left less than its guide allowed; else empty
 
     def motions(self, vocabulary: Vocabulary) -> list[list[int]]:
         """Every motion that was begun, in order; the last one counts."""
@@ -67,6 +74,7 @@ def generate(
     mode: Mode,
     sampling: Sampling,
     begun: Mapping[str, Sequence[int]] | None = None,
+    heard: Heard | None = None,
 ) -> dict[str, Answer]:
     """The answer to each prompt, by key; a key also decides its row's randomness.
 
@@ -75,15 +83,17 @@ def generate(
     """
     symbols = Symbols(language.vocabulary)
     chats = {key: language.vocabulary.chat(prompt) for key, prompt in prompts.items()}
+    for key, chat in chats.items():
+        language.make_room(len(chat) + 1, f"the prompt of '{key}' and one token more")
     # Neighbours in length need the least padding.
     order = sorted(chats, key=lambda key: (len(chats[key]), key))
     answers: dict[str, Answer] = {}
     for start in range(0, len(order), sampling.batch):
         keys = order[start : start + sampling.batch]
-        rows = [_Row(key, chats[key], GUIDES[mode](symbols, sampling), sampling) for key in keys]
+        rows = [_Row(key, chats[key], GUIDES[mode](symbols, sampling), sampling, heard) for key in keys]
         for row in rows:
             row.begin((begun or {}).get(row.key, ()))
-        _decode(language, symbols, rows, sampling.temperature)
+        _decode(language, symbols, rows, sampling)
         answers |= {row.key: row.answer(language.vocabulary) for row in rows}
     return {key: answers[key] for key in prompts}
 
@@ -248,10 +258,15 @@ GUIDES: dict[Mode, type[Guide]] = {
 }
 
 
-def allowed_masks(symbols: Symbols, mode: Mode, sampling: Sampling, ids: Sequence[int]) -> Tensor:
-    """What the guide allowed at each position of an answer [ids, vocabulary]: what its log-probabilities are among."""
+def allowed_masks(symbols: Symbols, mode: Mode, sampling: Sampling, answer: Answer) -> Tensor:
+    """What each id of an answer was drawn from [ids, vocabulary]: what its log-probabilities are among."""
+    if answer.kept:
+        masks = torch.zeros(len(answer.ids), symbols.vocabulary.size, dtype=torch.bool)
+        for mask, kept in zip(masks, answer.kept, strict=True):
+            mask[kept] = True
+        return masks
     guide, allowed = GUIDES[mode](symbols, sampling), list[str | int | None]()
-    for token in ids:
+    for token in answer.ids:
         allowed.append(guide.allowed)
         guide.take(token)
     return _masks(symbols, allowed)
@@ -263,13 +278,17 @@ def allowed_masks(symbols: Symbols, mode: Mode, sampling: Sampling, ids: Sequenc
 class _Row:
     """One answer in the making."""
 
-    def __init__(self, key: str, prompt: list[int], guide: Guide, sampling: Sampling) -> None:
+    def __init__(
+        self, key: str, prompt: list[int], guide: Guide, sampling: Sampling, heard: Heard | None = None
+    ) -> None:
         self.key = key
+        self.heard = heard
         self.prompt = prompt
         self.guide = guide
         self.draws = rng(sampling.seed, "answer", key).random(sampling.max_tokens)
         self.ids: list[int] = []
         self.log_probs: list[float] = []
+        self.kept: list[list[int]] = []
 
     def begin(self, ids: Sequence[int]) -> None:
         """Take tokens that are not the model's own. Raises `ValueError` where the guide ends before they do."""
@@ -283,6 +302,8 @@ class _Row:
         self.ids.append(token)
         self.log_probs.append(log_prob)
         self.guide.take(token)
+        if self.heard is not None:
+            self.heard(self.key, token)
 
     @property
     def is_done(self) -> bool:
@@ -290,7 +311,7 @@ class _Row:
 
     def answer(self, vocabulary: Vocabulary) -> Answer:
         spoken = self.ids[:-1] if self.ids and self.ids[-1] == vocabulary.end else self.ids
-        return Answer(vocabulary.decode(spoken), self.ids, self.log_probs, self.guide.stop)
+        return Answer(vocabulary.decode(spoken), self.ids, self.log_probs, self.guide.stop, self.kept)
 
 
 class _RoomyLayer(DynamicLayer):
@@ -331,53 +352,75 @@ class _RoomyLayer(DynamicLayer):
 
 
 @torch.inference_mode()
-def _decode(language: Language, symbols: Symbols, rows: list[_Row], temperature: float) -> None:
+def _decode(language: Language, symbols: Symbols, rows: list[_Row], sampling: Sampling) -> None:
     """Write the answers of a batch into its rows."""
-    model, cache = language.model.eval(), Cache(layer_class_to_replicate=_RoomyLayer)
-    ids, attention = _left_padded([row.prompt for row in rows], language.vocabulary.pad)
-    positions = (attention.cumsum(1) - 1).clamp(min=0)
-    while rows:
-        output = model(
-            input_ids=ids, attention_mask=attention, position_ids=positions, past_key_values=cache, logits_to_keep=1
-        )
-        tokens, log_probs = _choose(output.logits[:, -1], symbols, rows, temperature)
-        for row, token, log_prob in zip(rows, tokens.tolist(), log_probs.tolist(), strict=True):
-            row.take(token, log_prob)
+    ahead, cache = ahead_of(language.model.eval()), Cache(layer_class_to_replicate=_RoomyLayer)
+    ids, attention = _left_padded([row.prompt for row in rows], language.vocabulary.pad, language.model.device)
+    logits, attention, positions = _read(ahead, cache, ids, attention)
+    while True:
+        tokens = _said(logits, symbols, rows, sampling)
         going = [index for index, row in enumerate(rows) if not row.is_done]
+        if not going:
+            return
         if len(going) < len(rows):
-            kept = torch.tensor(going, dtype=torch.long)
-            rows, tokens, attention, positions = (
-                [rows[i] for i in going],
-                tokens[kept],
-                attention[kept],
-                positions[kept],
-            )
+            kept = torch.tensor(going, device=logits.device)
+            rows = [rows[index] for index in going]
+            tokens, attention, positions = (part[kept] for part in (tokens, attention, positions))
             cache.batch_select_indices(kept)
-        ids, positions = tokens[:, None], positions[:, -1:] + 1
+        positions = positions + 1
         attention = torch.cat([attention, attention.new_ones(len(rows), 1)], dim=1)
+        logits = ahead(cache, tokens[:, None], attention, positions)
 
 
-def _left_padded(prompts: Sequence[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+def _read(ahead: Ahead, cache: Cache, ids: Tensor, attention: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Read each different prompt of [rows, longest] once, then go on with all rows: the logits of what comes next,
+    attention, and the last position [rows, 1]."""
+    different, rows = ids.unique(dim=0, return_inverse=True)
+    one_of_each = torch.stack([(rows == place).nonzero()[0, 0] for place in range(len(different))])
+    positions = (attention.cumsum(1) - 1).clamp(min=0)
+    logits = ahead(cache, different, attention[one_of_each], positions[one_of_each])
+    if len(different) < len(ids):
+        cache.batch_select_indices(rows)
+    return logits[rows], attention, positions[:, -1:]
+
+
+def _left_padded(prompts: Sequence[list[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Ids and attention [rows, longest], so that all prompts end in the same column."""
     longest = max(map(len, prompts))
-    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts])
-    attention = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    return ids, attention
+    ids = torch.tensor([[pad] * (longest - len(prompt)) + prompt for prompt in prompts], device=device)
+    attention = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return ids, torch.tensor(attention, device=device)
 
 
-def _choose(logits: Tensor, symbols: Symbols, rows: Sequence[_Row], temperature: float) -> tuple[Tensor, Tensor]:
-    """One allowed token for each row, and its log-probability among those allowed."""
-    allowed = _masks(symbols, [row.guide.allowed for row in rows])
-    scores = logits.float().masked_fill(~allowed, -torch.inf)
-    log_probs = torch.log_softmax(scores / (temperature or 1.0), dim=1)
-    if temperature == 0:
-        tokens = log_probs.argmax(1)
-    else:
-        # Inverse of the cumulative distribution: one draw a token, whatever the size of the vocabulary.
-        reached = log_probs.double().exp().cumsum(1)
-        draws = torch.tensor([[row.draws[len(row.ids)]] for row in rows])
-        tokens = (reached > draws * reached[:, -1:]).int().argmax(1)
-    return tokens, log_probs.gather(1, tokens[:, None])[:, 0]
+def _said(logits: Tensor, symbols: Symbols, rows: Sequence[_Row], sampling: Sampling) -> Tensor:
+    """One token for each row [rows], which takes it."""
+    allowed = _masks(symbols, [row.guide.allowed for row in rows]).to(logits.device)
+    scores = (logits.float() / (sampling.temperature or 1.0)).masked_fill(~allowed, -torch.inf)
+    is_cut = sampling.top_p < 1 and sampling.temperature > 0
+    if is_cut:
+        scores = scores.masked_fill(~nucleus(scores, sampling.top_p), -torch.inf)
+    log_probs = torch.log_softmax(scores, dim=1)
+    tokens = log_probs.argmax(1) if sampling.temperature == 0 else _drawn(log_probs, rows)
+    said = log_probs.gather(1, tokens[:, None])[:, 0]
+    for place, (row, token, log_prob) in enumerate(zip(rows, tokens.tolist(), said.tolist(), strict=True)):
+        row.take(token, log_prob)
+        if is_cut:
+            row.kept.append(scores[place].isfinite().nonzero()[:, 0].tolist())
+    return tokens
+
+
+def _drawn(log_probs: Tensor, rows: Sequence[_Row]) -> Tensor:
+    """Inverse of the cumulative distribution: one draw a token, whatever the size of the vocabulary."""
+    reached = log_probs.double().exp().cumsum(1)
+    draws = torch.tensor([[row.draws[len(row.ids)]] for row in rows], device=log_probs.device)
+    return (reached > draws * reached[:, -1:]).int().argmax(1)
+
+
+def nucleus(scores: Tensor, top_p: float) -> Tensor:
+    """The likeliest entries of each row [rows, vocabulary] that together reach the probability `top_p`; never none."""
+    ordered, place = scores.softmax(1).sort(dim=1, descending=True, stable=True)
+    is_kept = ordered.cumsum(1) - ordered < top_p
+    return torch.zeros_like(is_kept).scatter(1, place, is_kept) & scores.isfinite()
 
 
 def _masks(symbols: Symbols, allowed: Sequence[str | int | None]) -> Tensor:

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
+from irg_core.fingerprints import seal
 from irg_core.models import (
     evaluator_essential,
     evaluator_guo,
     evaluator_published,
     evaluator_sentences,
     evaluator_tmr,
+    folders,
 )
 from irg_core.records.wording import words
 
@@ -116,7 +118,8 @@ class Evaluator(nn.Module):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a trained evaluator. Raises `ModelError` where the folder is incomplete or does not fit."""
+        """Read a trained evaluator. Raises `ModelError` where the folder is incomplete, damaged, or does not fit."""
+        folders.intact(folder, "run `dvc repro train_evaluators`")
         try:
             config = EvaluatorConfig(**read_json(folder / "config.json"))
             weights = load_file(folder / "weights.safetensors")
@@ -134,6 +137,7 @@ class Evaluator(nn.Module):
         write_json(folder / "vocabulary.json", self.vocabulary)
         if self.tags:
             write_json(folder / TAGS, self.tags)
+        seal(folder)
 
     def embed_motions(self, features: Sequence[np.ndarray]) -> np.ndarray:
         """Motions [frames, 263 or 251], not normalised, to points [n, embedding] float32."""

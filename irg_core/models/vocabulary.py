@@ -1,6 +1,7 @@
-"""The words of the language model: byte-level BPE for texts, one token for each structural tag and each motion code.
+"""The words of the language model: pieces of text, and one token for each structural tag and each motion code.
 
-Ids start with the structural symbols and the codes, so that they stay put whatever texts the rest is learned from.
+The pieces are learned from our texts (byte-level BPE), or are a pretrained model's, of whatever kind. Learned ones come
+behind the tags and codes, which so stay put whatever the texts; with a pretrained model these come behind its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,8 @@ class Vocabulary:
         self.motion, self.motion_end = map(self.id, (dialogue.MOTION, dialogue.MOTION_END))
         self.first_code = self.id(dialogue.code(0))
         self.size: int = tokenizer.get_vocab_size()
+        if self.id(dialogue.code(self.codes - 1)) != self.first_code + self.codes - 1:
+            raise ModelError("the motion codes of the vocabulary do not follow one another; remake it")
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int, codes: int) -> Self:
@@ -86,19 +89,31 @@ class Vocabulary:
         return count
 
     @cached_property
-    def plain(self) -> range:
-        """The ids of plain text."""
-        return range(self.first_code + self.codes, self.size)
+    def symbols(self) -> list[int]:
+        """The ids of tags and motion codes: what no pretrained model knows."""
+        return [*map(self.id, STRUCTURE), *range(self.first_code, self.first_code + self.codes)]
+
+    @cached_property
+    def plain(self) -> list[int]:
+        """The ids of plain text; neither tags and codes nor the marks that a pretrained model has of its own."""
+        marks = {index for index, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        return [index for index in range(self.size) if index not in marks]
 
     @cached_property
     def spaced(self) -> list[int]:
         """The ids of plain text that begin with a space; a rare word comes as a space and its letters."""
-        return [index for index in self.plain if self.decode([index]).startswith(" ")]
+        return [index for index, text in self._alone if text.startswith(" ")]
 
     @cached_property
     def visible(self) -> list[int]:
         """The ids of plain text that are more than white space."""
-        return [index for index in self.plain if self.decode([index]).strip()]
+        return [index for index, text in self._alone if text.strip()]
+
+    @cached_property
+    def _alone(self) -> list[tuple[int, str]]:
+        """Each id of plain text, and what it says on its own."""
+        said = self._tokenizer.decode_batch([[index] for index in self.plain], skip_special_tokens=False)
+        return list(zip(self.plain, said, strict=True))
 
 
 def _fixed_texts() -> list[str]:

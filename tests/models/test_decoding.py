@@ -1,11 +1,17 @@
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import Gemma2Config, Gemma2ForCausalLM
+from transformers.cache_utils import Cache
 
 from irg_core import dialogue
 from irg_core.dialogue import Malformed, Trace, parse
+from irg_core.models import decoding
+from irg_core.models.ahead import Ahead, ahead_of
 from irg_core.models.decoding import (
     GUIDES,
     LoopPrompts,
@@ -15,10 +21,13 @@ from irg_core.models.decoding import (
     allowed_masks,
     compose,
     generate,
+    nucleus,
 )
-from irg_core.models.language import Language
+from irg_core.models.language import Language, LanguageConfig
+from irg_core.models.vocabulary import Vocabulary
+from irg_core.seeds import rng
 
-SAMPLING = Sampling(seed=5, temperature=1.0, max_tokens=400, max_codes=6, max_text=8, max_rounds=2, batch=8)
+SAMPLING = Sampling(seed=5, temperature=1.0, top_p=1.0, max_tokens=400, max_codes=6, max_text=8, max_rounds=2, batch=8)
 GOALS = {f"goal{index}": "a person walks forward." + " then waves." * (index % 3) for index in range(12)}
 
 
@@ -102,19 +111,140 @@ def test_the_seed_and_the_key_decide_what_is_drawn(language: Language) -> None:
     assert reseeded["one"].ids != answers["one"].ids
 
 
-def test_the_cache_says_what_a_full_pass_says(language: Language) -> None:
-    """Greedy answers and their log-probabilities against one pass over prompt and answer, without cache or padding."""
-    greedy = replace(SAMPLING, temperature=0.0, max_tokens=40)
-    symbols = Symbols(language.vocabulary)
-    for key, answer in generate(language, GOALS, "free", greedy).items():
-        chat = language.vocabulary.chat(GOALS[key])
+# ---- with a cache, in batches, from a shared prompt, against one by one without --------------------------------------
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma2"])
+def lively(request: pytest.FixtureRequest, vocabulary: Vocabulary) -> Language:
+    """Weights so large that what comes next depends on all before it, or greedy answers were one token over and over.
+
+    One of the architectures looks back 16 tokens in every other layer, and caps its logits.
+    """
+    if request.param == "llama":
+        language = Language.create(LanguageConfig(2, 32, 2, 48, 512), vocabulary, seed=3)
+    else:
+        config = Gemma2Config(
+            vocab_size=vocabulary.size, hidden_size=32, intermediate_size=48, num_hidden_layers=2, head_dim=16,
+            num_attention_heads=2, num_key_value_heads=1, query_pre_attn_scalar=16, sliding_window=16,
+            max_position_embeddings=512, pad_token_id=vocabulary.pad, bos_token_id=None, eos_token_id=vocabulary.end,
+            attn_implementation="eager",
+        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            language = Language(Gemma2ForCausalLM(config), vocabulary)
+    with torch.no_grad():
+        for name, weight in language.model.named_parameters():
+            weight.mul_(12 if weight.ndim > 1 and "embed" not in name else 1)
+    return language
+
+
+def one_by_one(language: Language, prompt: str, mode: Mode, sampling: Sampling) -> list[int]:
+    """The likeliest allowed tokens of one answer: all is read again for each, without cache or company."""
+    symbols, chat, said = Symbols(language.vocabulary), language.vocabulary.chat(prompt), list[int]()
+    guide = GUIDES[mode](symbols, sampling)
+    while guide.allowed is not None and len(said) < sampling.max_tokens:
         with torch.inference_mode():
-            logits = language.model(torch.tensor([chat + answer.ids])).logits[0, len(chat) - 1 : -1]
-        scores = logits.masked_fill(~allowed_masks(symbols, "free", greedy, answer.ids), -torch.inf)
-        assert scores.argmax(1).tolist() == answer.ids
+            logits = language.model(torch.tensor([chat + said])).logits[0, -1]
+        allowed = [place for place in range(len(logits)) if _may_come(symbols, guide.allowed, place)]
+        said.append(max(allowed, key=lambda place: float(logits[place])))
+        guide.take(said[-1])
+    return said
+
+
+@pytest.mark.parametrize("mode", ["motion", "text", "free", "enforced"])
+def test_greedy_answers_in_batches_are_those_of_one_by_one(lively: Language, mode: Mode) -> None:
+    greedy = replace(SAMPLING, temperature=0.0, max_tokens=40)
+    goals = {key: GOALS[key] for key in ("goal0", "goal1", "goal2", "goal3")}
+    for key, answer in generate(lively, goals, mode, greedy).items():
+        assert answer.ids == one_by_one(lively, GOALS[key], mode, greedy), key
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 1.0), (1.0, 1.0), (0.7, 0.6)])
+@pytest.mark.parametrize("mode", ["free", "enforced"])
+def test_the_cache_says_what_a_full_pass_says(lively: Language, mode: Mode, temperature: float, top_p: float) -> None:
+    """Answers of four siblings each, and their log-probabilities, against one pass over prompt and answer."""
+    asked = replace(SAMPLING, temperature=temperature, top_p=top_p, max_tokens=40)
+    siblings = {f"{key}|{number}": words for key, words in list(GOALS.items())[:3] for number in range(4)}
+    symbols, ends = Symbols(lively.vocabulary), set[tuple[int, ...]]()
+    for key, answer in generate(lively, siblings, mode, asked).items():
+        chat = lively.vocabulary.chat(siblings[key])
+        with torch.inference_mode():
+            logits = lively.model(torch.tensor([chat + answer.ids])).logits[0, len(chat) - 1 : -1]
+        among = allowed_masks(symbols, mode, asked, answer)
+        scores = (logits / (temperature or 1.0)).masked_fill(~among, -torch.inf)
+        if temperature == 0:
+            assert scores.argmax(1).tolist() == answer.ids
         taken = torch.tensor(answer.ids)[:, None]
         found = torch.log_softmax(scores, dim=1).gather(1, taken)[:, 0]
         torch.testing.assert_close(found, torch.tensor(answer.log_probs), atol=1e-4, rtol=1e-4)
+        ends.add(tuple(answer.ids))
+    assert len(ends) == (len(set(siblings.values())) if temperature == 0 else len(siblings))
+
+
+def test_siblings_read_their_prompt_once(language: Language, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, ...]] = []
+
+    def listening(model: Any) -> Ahead:
+        ahead = ahead_of(model)
+
+        def told(cache: Cache, ids: Tensor, *where: Tensor) -> Tensor:
+            read.append(tuple(ids.shape))
+            return ahead(cache, ids, *where)
+
+        return told
+
+    monkeypatch.setattr(decoding, "ahead_of", listening)
+    asked = {f"{number}": GOALS[f"goal{number % 2}"] for number in range(8)}
+    answers = generate(language, asked, "motion", SAMPLING)
+    longest = max(len(language.vocabulary.chat(words)) for words in asked.values())
+    assert read[0] == (2, longest), "each different prompt has one row"
+    assert read[1] == (8, 1)
+    assert [rows for rows, _ in read[1:]] == sorted((rows for rows, _ in read[1:]), reverse=True)
+    alone = {key: generate(language, {key: words}, "motion", SAMPLING)[key].ids for key, words in asked.items()}
+    assert {key: answer.ids for key, answer in answers.items()} == alone
+
+
+def test_a_nucleus_is_the_fewest_likeliest_that_reach_its_share() -> None:
+    scores = torch.log(torch.tensor([[0.1, 0.5, 0.15, 0.25], [0.25, 0.25, 0.25, 0.25], [0.97, 0.01, 0.01, 0.01]]))
+    assert nucleus(scores, 0.75).tolist() == [
+        [False, True, False, True],
+        [True, True, True, False],
+        [True] + [False] * 3,
+    ]
+    assert nucleus(scores, 0.01).sum(1).tolist() == [1, 1, 1]
+    # What a mask forbids never comes in, however much of the share is left.
+    assert (
+        nucleus(scores.masked_fill(torch.tensor([True, True, False, False]), -torch.inf), 1.0).sum(1).tolist()
+        == [2] * 3
+    )
+
+
+def test_nothing_is_drawn_from_outside_of_the_nucleus(language: Language) -> None:
+    """Against the model's own probabilities: kept are the likeliest, and together they just reach the share."""
+    asked = replace(SAMPLING, top_p=0.4, max_tokens=30)
+    symbols = Symbols(language.vocabulary)
+    for key, answer in generate(language, GOALS, "free", asked).items():
+        chat = language.vocabulary.chat(GOALS[key])
+        with torch.inference_mode():
+            logits = language.model(torch.tensor([chat + answer.ids])).logits[0, len(chat) - 1 : -1]
+        whole = allowed_masks(symbols, "free", asked, replace(answer, kept=[]))
+        shares = logits.masked_fill(~whole, -torch.inf).softmax(1)
+        for token, kept, share in zip(answer.ids, answer.kept, shares, strict=True):
+            assert token in kept
+            assert share[kept].sum() >= asked.top_p - 1e-5
+            assert share[kept].sum() - share[kept].min() < asked.top_p + 1e-5
+            assert share[kept].min() >= share[[place for place in range(len(share)) if place not in kept]].max() - 1e-6
+
+
+def test_ten_thousand_random_streams_of_tokens_never_break_the_parser(language: Language) -> None:
+    """Half of them anything, half of them tags and codes only; whatever it is, it is read, and few are traces."""
+    vocabulary, draws = language.vocabulary, rng(7, "streams")
+    symbols = [vocabulary.id(tag) for tag in dialogue.TAGS]
+    symbols += range(vocabulary.first_code, vocabulary.first_code + vocabulary.codes)
+    for number in range(10_000):
+        chosen = symbols if number % 2 else range(vocabulary.size)
+        text = vocabulary.decode(draws.choice(chosen, size=draws.integers(0, 60)).tolist())
+        assert isinstance(parse(text, vocabulary.codes), Trace | Malformed)
 
 
 @pytest.mark.parametrize("mode", ["motion", "free", "enforced"])

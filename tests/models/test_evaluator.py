@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from irg_core.errors import ModelError
+from irg_core.fingerprints import seal
 from irg_core.models import evaluator_essential, evaluator_guo, evaluator_sentences, evaluator_tmr
 from irg_core.models.evaluator import Evaluator
 from irg_core.seeds import rng
@@ -89,6 +90,7 @@ def test_a_folder_that_is_no_evaluator_says_so(tmp_path: Path) -> None:
     evaluator("tmr").save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"width": 64}))
+    seal(tmp_path)
     with pytest.raises(ModelError, match="is no evaluator"):
         Evaluator.load(tmp_path)
 
