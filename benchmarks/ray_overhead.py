@@ -105,9 +105,9 @@ def _write_models(place: Path) -> None:
     config = VqConfig(**params["train_tokenizer"]["net"])
     (place / "tokenizer").mkdir()
     MotionTokenizer(VqVae(config, 263), config).save(place / "tokenizer")
-    vocabulary = Vocabulary.learn(["a person walks."], params["train_base"]["pieces"], config.codes)
+    vocabulary = Vocabulary.learn(["a person walks."], params["backbones"]["tiny"]["pieces"], config.codes)
     (place / "base").mkdir()
-    Language.create(LanguageConfig(**params["train_base"]["net"]), vocabulary, 1).save(place / "base")
+    Language.create(LanguageConfig(**params["backbones"]["tiny"]["net"]), vocabulary, 1).save(place / "base")
     rows = [
         Example(f"{index:02d}", "caption", "train", "walk", [Segment("a person walks.", True)], [])
         for index in range(16)

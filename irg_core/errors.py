@@ -46,9 +46,17 @@ class ModelError(FactoryError):
     """A model folder is incomplete or does not fit the tables it meets."""
 
 
+class CheckpointError(FactoryError):
+    """A half-trained model cannot be kept, or is not the one that was asked for; what was kept before stays."""
+
+
 class ValidationFailed(FactoryError):
     """A table breaks an expectation; nothing that depends on it may run."""
 
 
 class ClusterError(FactoryError):
     """A Ray cluster does not answer, is too small, or lost its workers."""
+
+
+class RewardError(FactoryError):
+    """A reward of Stage 3 cannot score what it is shown; checkpoints stay as they were."""

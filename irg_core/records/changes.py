@@ -25,3 +25,4 @@ class Step:
     two: str
     effects: list[Effect]
     flags: list[str]  # what should make one suspicious of a gain
+    judging: str = ""  # from model to model: what became of its judging, as a sentence

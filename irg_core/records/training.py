@@ -67,6 +67,30 @@ class Rollout:
     text: str  # the goal caption
     answer: str  # everything the model said
     codes: int  # size of the motion codebook
+    tokens: int  # of the answer
+    motions: int  # whole ones in the answer
     text_point: np.ndarray  # of the goal caption
     goal_point: np.ndarray  # of the goal motion
-    motion_point: np.ndarray | None  # of the final motion; None where the trace is malformed
+    # Of a trace; None where the answer is malformed.
+    first_point: np.ndarray | None  # of its first motion
+    motion_point: np.ndarray | None  # of its final motion
+    asked: int  # acts that the goal asks for; 0 where neither its words nor its motion can be read
+    missed: int | None  # differences of the final motion from what is asked; None also where nothing can be read
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """One rollout of Stage 3 and what it earned, kept for people to read what was rewarded."""
+
+    rollout: str  # "<step, eight digits>|<goal_id>|<sibling>"
+    step: int
+    goal_id: str
+    goal: str  # the goal caption
+    answer: str
+    stop: str  # why it ended: satisfied | rounds | tokens
+    tokens: int
+    wellformed: bool
+    rewards: list[str]  # names, those with a score
+    scores: list[float]  # as each reward gave it
+    total: float  # weighted, scaled within its group
+    advantage: float  # 0 where all siblings earned the same: such a group is not learned from

@@ -1,19 +1,19 @@
-"""The supervised loop on several processes: Ray Train starts them, and starts them again should one die.
+"""A training on several processes: Ray Train starts them, and starts them again should one die.
 
-Every worker has all rows and the same weights, takes its share of each batch, and adds its gradients to the others':
-what comes out equals the training of one process but for the order in which floats were added. Only the first worker
-touches the checkpoints; on several machines their folder is on storage that all share, for after a failure the first
-may be another.
+Every worker maps the same rows and has the same weights, takes its share of each batch, and adds its gradients to the
+others': what comes out equals the training of one process but for the order in which floats were added. Only the first
+worker touches the checkpoints; on several machines their folder is on storage that all share, as the rows are there
+too, and after a failure the first may be another.
 """
 
 import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load, save
@@ -21,31 +21,50 @@ from torch import Tensor, distributed
 
 from irg_core.errors import ClusterError, FactoryError
 from irg_core.models.language import Language
-from irg_core.records.training import Example
-from irg_core.training import loop
+from irg_core.records.training import Example, Goal
+from irg_core.training import grpo, loop
 from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
 from irg_core.training.journal import Journal
-from irg_core.training.loop import Encoded, SupervisedParams
+from irg_core.training.judge import Judge
+from irg_core.training.loop import SupervisedParams
 
 FAILURES = 3
 """How often a training goes on from its last checkpoint after a worker died."""
 SILENCE = 300
 """Seconds after which a worker that waits for the others' gradients gives up."""
+Heard = TypeVar("Heard")
 Outcome = tuple[bytes, list[list[Any]]]
 """Weights by their names in a checkpoint, packed, for Ray Train hands no tensors back; and the journal."""
 
 
 def train(
-    stage: str, params: SupervisedParams, language: Language, examples: Sequence[Example], kept: Checkpoints
+    stage: str, params: SupervisedParams, language: Language, examples: Iterable[Example], kept: Checkpoints
 ) -> tuple[Journal, Counter[str]]:
     """`loop.train`, by `params.workers` processes; where there are several, Ray must have been joined."""
     if params.workers == 1:
         return loop.train(stage, params, language, examples, kept)
-    rows, heldout, dropped = loop.prepared(stage, params, language.vocabulary, examples)
-    member = partial(_member, Path.cwd(), stage, params, language, rows, heldout, kept)
+    dropped = loop.prepared(stage, params, language, examples, kept).dropped
+    member = partial(_member, Path.cwd(), stage, params, language, kept)
     weights, log = _fit(stage, member, params.workers, kept.folder / "ray")
     unpack(load(weights), language.model, loop.adam(language.model, params.weight_decay))
     return Journal.restore(stage, log), dropped
+
+
+def improve(
+    params: grpo.TrainStage3Params,
+    language: Language,
+    reference: Language | None,
+    goals: Sequence[Goal],
+    judge: Judge,
+    kept: Checkpoints,
+) -> Journal:
+    """`grpo.train`, by `params.workers` processes: each samples and learns from its share of a step's goals."""
+    if params.workers == 1:
+        return grpo.train(params, language, reference, goals, judge, kept)
+    member = partial(_improving, Path.cwd(), params, language, reference, goals, judge, kept)
+    weights, log = _fit(grpo.STAGE, member, params.workers, kept.folder / "ray")
+    unpack(load(weights), language.model, loop.adam(language.model, 0.0))
+    return Journal.restore(grpo.STAGE, log)
 
 
 def _fit(stage: str, member: Callable[[], Outcome | FactoryError], workers: int, folder: Path) -> Outcome:
@@ -92,12 +111,14 @@ def _fit(stage: str, member: Callable[[], Outcome | FactoryError], workers: int,
 class Several(loop.Team):
     """A team of processes that torch has joined."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.rank = distributed.get_rank()
         self.size = distributed.get_world_size()
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        # On this worker's device, whatever they are on: NCCL knows no other.
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).to(self.device)
         distributed.all_reduce(flat)
         for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
@@ -112,14 +133,28 @@ class Shared(Checkpoints):
         self.team = team
 
     def due(self, step: int) -> bool:
-        return self.own.due(step) and self.team.rank == 0
+        return self.own.due(step)
 
     def save(self, saved: Saved) -> None:
-        self.own.save(saved)
+        self._heard(lambda: self.own.save(saved))
 
     def newest(self) -> Saved | None:
-        heard = [self.own.newest() if self.team.rank == 0 else None]
+        return self._heard(self.own.newest)
+
+    def best(self) -> Saved | None:
+        return self._heard(self.own.best)
+
+    def _heard(self, work: Callable[[], Heard]) -> Heard:
+        """What comes of it in the first. Raises in all what it raises there, or the others would wait for it."""
+        heard: list[Any] = [None]
+        if self.team.rank == 0:
+            try:
+                heard = [work()]
+            except FactoryError as error:
+                heard = [error]
         distributed.broadcast_object_list(heard)
+        if isinstance(heard[0], FactoryError):
+            raise heard[0]
         return heard[0]
 
 
@@ -128,8 +163,6 @@ def _member(
     stage: str,
     params: SupervisedParams,
     language: Language,
-    rows: Sequence[Encoded],
-    heldout: Sequence[Encoded],
     kept: Checkpoints,
 ) -> Outcome | FactoryError:
     """One worker's training, from the newest checkpoint. An error that no second try would mend is an outcome."""
@@ -137,11 +170,37 @@ def _member(
 
     os.chdir(place)
     language.model.to(get_device())
-    team = Several()
+    team = Several(get_device())
     with contextlib.redirect_stdout(sys.stdout if team.rank == 0 else None):
         try:
-            journal = loop.descend(stage, params, language, rows, heldout, Shared(kept, team), team)
+            ready = loop.prepared(stage, params, language, [], kept)
+            journal = loop.descend(stage, params, language, ready, Shared(kept, team), team)
         except FactoryError as error:
             return error
     language.model.cpu()
     return save(pack(language.model, loop.adam(language.model, params.weight_decay))), journal.state()
+
+
+def _improving(
+    place: Path,
+    params: grpo.TrainStage3Params,
+    language: Language,
+    reference: Language | None,
+    goals: Sequence[Goal],
+    judge: Judge,
+    kept: Checkpoints,
+) -> Outcome | FactoryError:
+    """One worker's Stage 3, from the newest checkpoint."""
+    from ray.train.torch import get_device
+
+    os.chdir(place)
+    for model in (language.model, *([reference.model] if reference else [])):
+        model.to(get_device())
+    team = Several(get_device())
+    with contextlib.redirect_stdout(sys.stdout if team.rank == 0 else None):
+        try:
+            journal = grpo.improve(params, language, reference, goals, judge, Shared(kept, team), team)
+        except FactoryError as error:
+            return error
+    language.model.cpu()
+    return save(pack(language.model, loop.adam(language.model, 0.0))), journal.state()

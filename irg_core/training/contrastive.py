@@ -17,7 +17,7 @@ from irg_core.models.evaluator import ARCHITECTURES, UNKNOWN, Evaluator, pad
 from irg_core.records.wording import near_identical
 from irg_core.seeds import derive, rng
 from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
-from irg_core.training.journal import Journal
+from irg_core.training.journal import Journal, finite
 
 LOG_EVERY = 25
 """Steps."""
@@ -83,6 +83,7 @@ def train(
     evaluator.train()
     for step in range(first, params.steps):
         loss = _loss(evaluator, pairings, motions, step, params)
+        finite(stage, step + 1, loss.item(), [pairings[row].key for row in batch(step, len(pairings), params)[1]])
         _descend(loss, evaluator, optimizer, _rate(step, params))
         if step % LOG_EVERY == 0 or step == params.steps - 1:
             journal.note(step, loss=loss.item())

@@ -1,11 +1,12 @@
 """Stage 3, GRPO: several answers to one goal, each pushed by how much better it is than its siblings.
 
-Rewards are scaled within the group of a goal and nowhere else, so the layout of a batch cannot change them. The
-grammar stays free while sampling (or the reward for well-formed traces would be constant); a malformed answer gets
-the floor of its group.
+The grammar stays free while sampling (or the reward for well-formed traces would be constant), but for the inside of
+motions, where only codes may come. The same masks, temperature and nucleus hold in the passes that train, so that new
+and old policy are one distribution before the first update. A group whose siblings all earned the same teaches nothing
+and is left out. Several processes may share a step: each takes some of its goals, and their gradients are added up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,22 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irg_core import plugins
 from irg_core.dialogue import Trace, parse
-from irg_core.errors import ParamsError, TableError
+from irg_core.errors import ModelError, ParamsError, TableError
+from irg_core.models.adapters import LoraParams, unadapted
 from irg_core.models.decoding import Answer, Sampling, Symbols, allowed_masks, generate
-from irg_core.models.evaluator import Evaluator
-from irg_core.models.language import Language
-from irg_core.models.vqvae import MotionTokenizer
-from irg_core.records.training import Goal, Rollout
+from irg_core.models.language import Language, causal, hidden_states, logits, trained
+from irg_core.records.training import Earned, Goal
 from irg_core.seeds import rng
+from irg_core.training import policy
 from irg_core.training.checkpoint import Checkpoints, Saved, pack
 from irg_core.training.journal import Journal, resume
-from irg_core.training.loop import adam
+from irg_core.training.judge import Judge
+from irg_core.training.loop import Team, adam
+from irg_core.training.policy import Clip, Kl, Loss, Scale, Whole
+from irg_core.training.rollouts import Ledger
 from irg_core.training.schedule import Precision, learning_rate, reduced, set_rate, threads
 
 STAGE = "train_stage3"
-REWARDS = "irg_core.rewards"
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,10 @@ class TrainStage3Params:
     """`train_stage3` in params.yaml."""
 
     seed: int
+    workers: int
+    """Processes that share each step, on Ray where there are several. Part of the result, in its last bits."""
     threads: int
-    """More is faster and changes the last bits of the weights."""
+    """Of each worker. More is faster and changes the last bits of the weights."""
     precision: Precision
     """Of the forward passes that carry gradients; sampling is float32."""
     steps: int
@@ -48,12 +52,28 @@ class TrainStage3Params:
     """Answers to each goal. More tells good from bad more surely, and costs as many samples."""
     updates: int
     """Optimizer steps on the same answers. From the second on, ratios leave 1 and clipping sets in."""
+    answers_at_once: int
+    """Answers of one forward and backward pass. Fewer need less memory, more less time; the gradient is the same."""
+    lora: LoraParams | None
+    """Adapters to train instead of all weights; the weights without them are then the reference."""
     learning_rate: float
     warmup: int
+    loss: Loss
+    """How tokens are weighed: grpo counts every answer the same, dapo every token, dr_grpo also by its place in the
+    longest answer that may be; bnpo as dapo, but within each pass alone."""
+    scale_rewards: Scale
+    """group divides advantages by the spread of their group; none lets close groups count less (as dr_grpo wants)."""
     beta: float
-    """Weight of the KL divergence from Stage 2. More keeps the model nearer to it."""
-    clip: float
-    """How far a probability ratio may move before it stops counting."""
+    """Weight of the KL divergence from Stage 2. More keeps the model nearer to it; 0 saves the reference."""
+    kl: Kl
+    """k3 puts the usual estimate into the loss; unbiased one whose gradient is the divergence's own."""
+    clip: Clip
+    mask_truncated: bool
+    """Whether answers that a budget cut off are left out of the loss, above and below its fraction line."""
+    temperature: float
+    """Of sampling, and of the policy that is trained. More tries more."""
+    top_p: float
+    """Tokens are drawn from the likeliest that together have this probability; 1 draws from all."""
     max_tokens: int
     """Of one answer; a longer one is cut off, and so malformed."""
     max_codes: int
@@ -64,100 +84,46 @@ class TrainStage3Params:
     checkpoint_every: int
 
     def __post_init__(self) -> None:
-        if self.group < 2:
-            raise ParamsError(
-                f"params.yaml: {STAGE}.group is {self.group}; a group needs siblings to compare, at least 2"
-            )
+        for name, is_right, due in (
+            ("group", self.group >= 2, "a group needs siblings to compare, at least 2"),
+            ("temperature", self.temperature > 0, "without chance all siblings are one; more than 0 is due"),
+            ("top_p", 0 < self.top_p <= 1, "a probability above 0 and up to 1 is due"),
+            ("workers", 1 <= self.workers <= self.goals, f"1 to {STAGE}.goals ({self.goals}) can have work"),
+            ("answers_at_once", self.answers_at_once >= 1, "at least 1 is due"),
+            ("updates", self.updates >= 1, "at least 1 is due"),
+            ("rewards", bool(self.rewards), "without a reward nothing is learned; name a file of irg_core/rewards"),
+        ):
+            if not is_right:
+                raise ParamsError(f"params.yaml: {STAGE}.{name} is {getattr(self, name)}; {due}")
 
     def sampling(self) -> Sampling:
-        # Temperature 1 samples from the policy itself; any other would bias the ratio.
-        limits = {"max_tokens": self.max_tokens, "max_codes": self.max_codes, "max_rounds": self.max_rounds}
         return Sampling(
-            seed=self.seed, temperature=1.0, max_text=self.max_tokens, batch=self.goals * self.group, **limits
-        )
+            self.seed, self.temperature, self.top_p, self.max_tokens, self.max_codes, max_text=self.max_tokens,
+            max_rounds=self.max_rounds, batch=self.goals * self.group,
+        )  # fmt: skip
 
 
-class Judge:
-    """The tokenizer and the evaluator that rewards look through."""
+@dataclass(frozen=True)
+class Run:
+    """All that stays the same from step to step."""
 
-    def __init__(self, tokenizer: MotionTokenizer, evaluator: Evaluator, weights: Mapping[str, float]) -> None:
-        self.tokenizer = tokenizer
-        self.evaluator = evaluator
-        self.rewards = {name: (plugins.load(REWARDS, name), weight) for name, weight in sorted(weights.items())}
-
-    def rollouts(self, goals: Sequence[Goal], answers: Sequence[str]) -> list[Rollout]:
-        """Each answer beside its goal, placed in the evaluator's space."""
-        traces = [parse(answer, self.tokenizer.codes) for answer in answers]
-        finals = [list(trace.rounds[-1].motion) if isinstance(trace, Trace) else [] for trace in traces]
-        points = iter(self._points([codes for codes in finals if codes]))
-        texts = self.evaluator.embed_texts([goal.text for goal in goals])
-        wanted = self._points([goal.tokens for goal in goals])
-        return [
-            Rollout(
-                goal.goal_id, goal.text, answer, self.tokenizer.codes, text, target, next(points) if final else None
-            )
-            for goal, answer, text, target, final in zip(goals, answers, texts, wanted, finals, strict=True)
-        ]
-
-    def _points(self, codes: Sequence[Sequence[int]]) -> np.ndarray:
-        return self.evaluator.embed_motions(self.tokenizer.decode(codes)) if codes else np.zeros((0, 0))
-
-    def scores(self, rollouts: Sequence[Rollout]) -> dict[str, list[float | None]]:
-        """Each reward of each rollout, as it is."""
-        return {name: module.score(rollouts) for name, (module, _) in self.rewards.items()}
-
-    def totals(self, scores: Mapping[str, Sequence[float | None]], group: int) -> np.ndarray:
-        """The weighted sum of rewards [rollouts], those on a scale of their own scaled within each group."""
-        total = np.zeros(len(next(iter(scores.values()))))
-        for name, (module, weight) in self.rewards.items():
-            values = (
-                scaled(scores[name], group) if module.SCALED else np.array([value or 0.0 for value in scores[name]])
-            )
-            total += weight * values
-        return total
+    params: TrainStage3Params
+    language: Language
+    reference: Language | None
+    optimizer: torch.optim.Optimizer
+    judge: Judge
+    ledger: Ledger
+    team: Team
 
 
-def scaled(values: Sequence[float | None], group: int) -> np.ndarray:
-    """Min-max within each run of `group` values; None gets the floor, 0, and so does a group without spread."""
-    rows = np.array([np.nan if value is None else value for value in values], dtype=np.float64).reshape(-1, group)
-    answer = np.zeros_like(rows)
-    for row, out in zip(rows, answer, strict=True):
-        known = ~np.isnan(row)
-        if known.any() and (span := np.ptp(row[known])) > 0:
-            out[known] = (row[known] - row[known].min()) / span
-    return answer.reshape(-1)
+@dataclass(frozen=True)
+class Sample:
+    """One answer, and what it earned."""
 
-
-def advantages(rewards: np.ndarray, group: int) -> np.ndarray:
-    """(R - mean) / (std + 1e-4) within each group; the standard deviation is the sample's (n - 1)."""
-    rows = rewards.reshape(-1, group)
-    return ((rows - rows.mean(1, keepdims=True)) / (rows.std(1, ddof=1, keepdims=True) + 1e-4)).reshape(-1)
-
-
-class Terms(NamedTuple):
-    """What one update minimises, and what it says about the policy."""
-
-    loss: Tensor
-    kl: Tensor
-    """Mean k3 estimate of KL(policy || reference) a token."""
-    clipped: Tensor
-    """Share of tokens whose ratio was clipped."""
-
-
-def grpo_loss(
-    new: Tensor, old: Tensor, reference: Tensor, advantage: Tensor, said: Tensor, clip: float, beta: float
-) -> Terms:
-    """GRPO's loss over log-probabilities [answers, tokens], with `said` marking the real ones; mean of answers' means.
-
-    min(r A, clip(r) A) - beta (exp(d) - d - 1) with r = exp(new - old), d = reference - new (Shao et al. 2024).
-    """
-    ratio = torch.exp(new - old)
-    gain = torch.minimum(ratio * advantage[:, None], ratio.clamp(1 - clip, 1 + clip) * advantage[:, None])
-    gap = reference - new
-    kl = torch.exp(gap) - gap - 1
-    each = ((gain - beta * kl) * said).sum(1) / said.sum(1)
-    outside = ((ratio - 1).abs() > clip) * said
-    return Terms(-each.mean(), (kl * said).sum() / said.sum(), outside.sum() / said.sum())
+    goal: Goal
+    answer: Answer
+    earned: Earned
+    learns: bool
 
 
 class Batch(NamedTuple):
@@ -168,62 +134,62 @@ class Batch(NamedTuple):
     spoken: Tensor
     """[answers, longest - 1] True where the next token belongs to the answer."""
     allowed: Tensor
-    """[spoken tokens, vocabulary] what each could have been."""
+    """[spoken tokens, vocabulary] what each was drawn from."""
     said: Tensor
     """[answers, longest answer] 1 for a token, 0 for padding."""
-
-
-def batch_of(language: Language, prompts: Sequence[str], answers: Sequence[Answer], sampling: Sampling) -> Batch:
-    symbols, vocabulary = Symbols(language.vocabulary), language.vocabulary
-    chats = [vocabulary.chat(prompt) for prompt in prompts]
-    longest = max(len(chat) + len(answer.ids) for chat, answer in zip(chats, answers, strict=True))
-    ids = torch.full((len(answers), longest), vocabulary.pad)
-    spoken = torch.zeros(len(answers), longest - 1, dtype=torch.bool)
-    said = torch.zeros(len(answers), max(len(answer.ids) for answer in answers))
-    for row, (chat, answer) in enumerate(zip(chats, answers, strict=True)):
-        ids[row, : len(chat) + len(answer.ids)] = torch.tensor(chat + answer.ids)
-        spoken[row, len(chat) - 1 : len(chat) + len(answer.ids) - 1] = True
-        said[row, : len(answer.ids)] = 1
-    allowed = torch.cat([allowed_masks(symbols, "free", sampling, answer.ids) for answer in answers])
-    return Batch(ids, spoken, allowed, said)
-
-
-def log_probabilities(model: Any, batch: Batch, precision: Precision) -> Tensor:
-    """[answers, longest answer] of what was said, among what was allowed; 0 in the padding."""
-    with reduced(precision):
-        hidden = model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state[:, :-1]
-        logits = model.get_output_embeddings()(hidden[batch.spoken])
-    scores = logits.float().masked_fill(~batch.allowed, -torch.inf)
-    taken = batch.ids[:, 1:][batch.spoken]
-    # The chosen score minus the sum over all: gathering from a whole log-softmax would send NaN through its -inf.
-    found = scores.gather(1, taken[:, None])[:, 0] - torch.logsumexp(scores, dim=1)
-    return torch.zeros_like(batch.said).masked_scatter(batch.said.bool(), found)
 
 
 def train(
     params: TrainStage3Params,
     language: Language,
-    reference: Language,
+    reference: Language | None,
     goals: Sequence[Goal],
     judge: Judge,
     kept: Checkpoints,
 ) -> Journal:
-    """Improve the language model in place; the reference stays as it is."""
+    """Improve the language model in place; the reference stays as it is. `Ledger.of(kept)` has the rollouts.
+
+    Without a reference the divergence is that from the model's own weights without its adapters.
+    """
+    return improve(params, language, reference, goals, judge, kept, Team())
+
+
+def improve(
+    params: TrainStage3Params,
+    language: Language,
+    reference: Language | None,
+    goals: Sequence[Goal],
+    judge: Judge,
+    kept: Checkpoints,
+    team: Team,
+) -> Journal:
+    """All steps, or those after the newest checkpoint. Every member of a team calls this with the same arguments."""
     chosen = sorted((goal for goal in goals if goal.split == "train"), key=lambda goal: goal.goal_id)
-    if len(chosen) < params.goals:
-        raise TableError(f"{STAGE}: {len(chosen)} train goals, {params.goals} are wanted a step; lower {STAGE}.goals")
+    _check(params, language, reference, chosen)
     with threads(params.threads):
         # Evaluation mode throughout: dropout would make the ratio differ from 1 before any update.
         model = language.model.eval()
         optimizer = adam(model, weight_decay=0.0)
+        run = Run(params, language, reference, optimizer, judge, Ledger.of(kept), team)
         journal, done = resume(STAGE, model, optimizer, kept)
         for step in range(done, params.steps):
-            numbers = _step(params, language, reference, optimizer, _drawn(chosen, params, step), judge, step)
+            numbers = _step(run, _drawn(chosen, params, step), step)
             if (step + 1) % params.log_every == 0 or step + 1 == params.steps:
                 journal.note(step + 1, **numbers)
             if kept.due(step + 1):
                 kept.save(Saved(step + 1, pack(model, optimizer), {"journal": journal.state()}))
     return journal
+
+
+def _check(params: TrainStage3Params, language: Language, reference: Language | None, goals: Sequence[Goal]) -> None:
+    if len(goals) < params.goals:
+        raise TableError(f"{STAGE}: {len(goals)} train goals, {params.goals} are wanted a step; lower {STAGE}.goals")
+    longest = max(goals, key=lambda goal: len(language.vocabulary.chat(goal.prompt)))
+    prompt = len(language.vocabulary.chat(longest.prompt))
+    wish = f"{STAGE}: the prompt of goal '{longest.goal_id}' ({prompt}) and {STAGE}.max_tokens ({params.max_tokens})"
+    language.make_room(prompt + params.max_tokens, wish)
+    if params.beta and reference is None and causal(language.model) is language.model:
+        raise ModelError(f"{STAGE}: beta is {params.beta}, but there is no reference and no adapter to put aside")
 
 
 def _drawn(goals: Sequence[Goal], params: TrainStage3Params, step: int) -> list[Goal]:
@@ -233,71 +199,184 @@ def _drawn(goals: Sequence[Goal], params: TrainStage3Params, step: int) -> list[
     return [goals[row] for row in order[place * params.goals : (place + 1) * params.goals]]
 
 
-def _step(
-    params: TrainStage3Params,
-    language: Language,
-    reference: Language,
-    optimizer: torch.optim.Optimizer,
-    goals: Sequence[Goal],
-    judge: Judge,
-    step: int,
-) -> dict[str, float]:
-    asked = [(f"{step}|{goal.goal_id}|{sibling}", goal) for goal in goals for sibling in range(params.group)]
-    sampling = params.sampling()
-    answers = list(generate(language, {key: goal.prompt for key, goal in asked}, "free", sampling).values())
-    rollouts = judge.rollouts([goal for _, goal in asked], [answer.text for answer in answers])
+def _step(run: Run, goals: Sequence[Goal], step: int) -> dict[str, float]:
+    """Sample, ask what it earns, learn from it; the numbers of the whole team."""
+    params, team = run.params, run.team
+    samples = _sampled(run, goals[team.rank :: team.size], step)
+    run.ledger.keep(step, team.rank, [sample.earned for sample in samples])
+    learning = sorted((sample for sample in samples if sample.learns), key=lambda sample: len(sample.answer.ids))
+    # Neighbours in length need the least padding.
+    parts = [learning[at : at + params.answers_at_once] for at in range(0, len(learning), params.answers_at_once)]
+    tokens = sum(len(sample.answer.ids) for sample in learning)
+    counts = torch.tensor([len(learning), tokens, len(parts)], dtype=torch.float64)
+    team.add_up([counts])
+    answers, spoken, cut = counts.tolist()
+    whole = Whole(answers, spoken, cut, params.max_tokens)
+    set_rate(run.optimizer, learning_rate(step, params.learning_rate, params.warmup, params.steps))
+    told = _told_of(samples, run)
+    # Where nobody learns, no weight moves, and no optimizer forgets.
+    return {**(_updated(run, parts, whole, goals, step) if whole.answers else {}), **told}
+
+
+# ---- sampling --------------------------------------------------------------------------------------------------------
+
+
+def _sampled(run: Run, goals: Sequence[Goal], step: int) -> list[Sample]:
+    """The answers to some goals, group by group."""
+    params, judge = run.params, run.judge
+    asked = {f"{step:08d}|{goal.goal_id}|{sibling}": goal for goal in goals for sibling in range(params.group)}
+    if not asked:
+        return []
+    answers = generate(run.language, {key: goal.prompt for key, goal in asked.items()}, "free", params.sampling())
+    rollouts = judge.rollouts(list(asked.values()), list(answers.values()))
     scores = judge.scores(rollouts)
-    totals = judge.totals(scores, params.group)
-    advantage = torch.from_numpy(advantages(totals, params.group)).float()
-
-    batch = batch_of(language, [goal.prompt for _, goal in asked], answers, sampling)
-    set_rate(optimizer, learning_rate(step, params.learning_rate, params.warmup, params.steps))
-    return {
-        **_update(params, language.model, reference.model, optimizer, batch, advantage, answers),
-        "reward": float(totals.mean()),
-        "groups_without_spread": float((np.ptp(totals.reshape(-1, params.group), axis=1) == 0).mean()),
-        "answer_tokens": float(np.mean([len(answer.ids) for answer in answers])),
-        "cut_off": float(np.mean([answer.stop == "tokens" for answer in answers])),
-        "motions": float(np.mean([len(answer.motions(language.vocabulary)) for answer in answers])),
-        **{f"reward/{name}": float(np.mean(known)) for name, known in _known(scores).items()},
-    }
+    totals = judge.totals(scores, len(rollouts), params.group)
+    better = policy.advantages(totals, params.group, params.scale_rewards)
+    is_spread = np.repeat(np.ptp(totals.reshape(-1, params.group), axis=1) > 0, params.group)
+    return [
+        _sample(run, key, goal, answers[key], step, {name: found[row] for name, found in scores.items()},
+                float(totals[row]), float(better[row]), bool(is_spread[row]))
+        for row, (key, goal) in enumerate(asked.items())
+    ]  # fmt: skip
 
 
-def _known(scores: Mapping[str, Sequence[float | None]]) -> dict[str, list[float]]:
-    """The values that exist of each reward; one that no answer earned is left out."""
-    known = {name: [value for value in values if value is not None] for name, values in scores.items()}
-    return {name: values for name, values in known.items() if values}
+def _sample(
+    run: Run, key: str, goal: Goal, answer: Answer, step: int, scores: Mapping[str, float | None], total: float,
+    advantage: float, is_spread: bool,
+) -> Sample:  # fmt: skip
+    known = {name: score for name, score in scores.items() if score is not None}
+    earned = Earned(
+        key, step, goal.goal_id, goal.text, answer.text, answer.stop, len(answer.ids),
+        isinstance(parse(answer.text, run.judge.tokenizer.codes), Trace), list(known), list(known.values()), total,
+        advantage if is_spread else 0.0,
+    )  # fmt: skip
+    return Sample(goal, answer, earned, is_spread and not (run.params.mask_truncated and _is_truncated(answer)))
 
 
-def _update(
-    params: TrainStage3Params,
-    model: Any,
-    reference: Any,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    advantage: Tensor,
-    answers: Sequence[Answer],
+def _is_truncated(answer: Answer) -> bool:
+    return answer.stop in ("tokens", "rounds")
+
+
+def _told_of(samples: Sequence[Sample], run: Run) -> dict[str, float]:
+    """Means over all answers of the team; of a reward over those that have a score, and none where none has."""
+    group = run.params.group
+    seen: dict[str, list[float]] = {
+        "reward": [sample.earned.total for sample in samples],
+        "groups_skipped": [float(not any(one.earned.advantage for one in samples[at : at + group]))
+                           for at in range(0, len(samples), group)],
+        "answer_tokens": [float(len(sample.answer.ids)) for sample in samples],
+        "truncated": [float(_is_truncated(sample.answer)) for sample in samples],
+        "wellformed": [float(sample.earned.wellformed) for sample in samples],
+        "motions": [float(len(sample.answer.motions(run.language.vocabulary))) for sample in samples],
+        **{f"reward/{name}": [dict(zip(one.earned.rewards, one.earned.scores, strict=True))[name]
+                              for one in samples if name in one.earned.rewards] for name in run.judge.rewards},
+    }  # fmt: skip
+    sums = torch.tensor([[sum(values), len(values)] for values in seen.values()], dtype=torch.float64)
+    run.team.add_up([sums])
+    return {name: total / count for name, (total, count) in zip(seen, sums.tolist(), strict=True) if count}
+
+
+# ---- learning --------------------------------------------------------------------------------------------------------
+
+
+def batch_of(
+    language: Language, prompts: Sequence[str], answers: Sequence[Answer], symbols: Symbols, sampling: Sampling
+) -> Batch:
+    vocabulary = language.vocabulary
+    chats = [vocabulary.chat(prompt) for prompt in prompts]
+    longest = max(len(chat) + len(answer.ids) for chat, answer in zip(chats, answers, strict=True))
+    ids = torch.full((len(answers), longest), vocabulary.pad)
+    spoken = torch.zeros(len(answers), longest - 1, dtype=torch.bool)
+    said = torch.zeros(len(answers), max(len(answer.ids) for answer in answers))
+    for row, (chat, answer) in enumerate(zip(chats, answers, strict=True)):
+        ids[row, : len(chat) + len(answer.ids)] = torch.tensor(chat + answer.ids)
+        spoken[row, len(chat) - 1 : len(chat) + len(answer.ids) - 1] = True
+        said[row, : len(answer.ids)] = 1
+    allowed = torch.cat([allowed_masks(symbols, "free", sampling, answer) for answer in answers])
+    return Batch(*(part.to(language.model.device) for part in (ids, spoken, allowed, said)))
+
+
+def log_probabilities(model: Any, batch: Batch, temperature: float, precision: Precision) -> Tensor:
+    """[answers, longest answer] of what was said, among what it was drawn from; 0 in the padding."""
+    with reduced(precision, batch.ids.device.type):
+        hidden = hidden_states(model, input_ids=batch.ids, use_cache=False)[:, :-1]
+        scores = logits(model, hidden[batch.spoken])
+    scores = (scores.float() / temperature).masked_fill(~batch.allowed, -torch.inf)
+    taken = batch.ids[:, 1:][batch.spoken]
+    # The chosen score minus the sum over all: gathering from a whole log-softmax would send NaN through its -inf.
+    found = scores.gather(1, taken[:, None])[:, 0] - torch.logsumexp(scores, dim=1)
+    return torch.zeros_like(batch.said).masked_scatter(batch.said.bool(), found)
+
+
+@dataclass
+class Part:
+    """Answers that pass through the model together."""
+
+    samples: Sequence[Sample]
+    advantage: Tensor
+    old: Tensor | None = None
+    anchor: Tensor | None = None
+
+
+def _updated(
+    run: Run, parts: Sequence[Sequence[Sample]], whole: Whole, goals: Sequence[Goal], step: int
 ) -> dict[str, float]:
     """The optimizer steps on one batch of answers, and the numbers of the last."""
-    with torch.no_grad():
-        anchor = log_probabilities(reference, batch, params.precision)
-    old: Tensor | None = None
-    for _ in range(params.updates):
-        new = log_probabilities(model, batch, params.precision)
-        # The first forward pass is the old policy's: taken from there, its ratio is 1 to the bit.
-        old = new.detach() if old is None else old
-        terms = grpo_loss(new, old, anchor, advantage, batch.said, params.clip, params.beta)
-        optimizer.zero_grad(set_to_none=True)
+    weights, device = trained(run.language.model), run.language.model.device
+    held = [Part(part, torch.tensor([one.earned.advantage for one in part], device=device)) for part in parts]
+    for _ in range(run.params.updates):
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight)  # a worker may have no answer that teaches
+        sums = torch.zeros(6, dtype=torch.float64, device=device)
+        for found in _descended(run, held, whole):
+            sums += found
+        run.team.add_up([sums, *(weight.grad for weight in weights if weight.grad is not None)])
+        if not torch.isfinite(sums[0]):
+            named = ", ".join(goal.goal_id for goal in goals)
+            raise ModelError(
+                f"{STAGE}: the loss is {sums[0].item()} at step {step + 1}, on the goals {named}; nothing is changed by"
+                f" it, and checkpoints stay as they were; lower {STAGE}.learning_rate"
+            )
+        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        run.optimizer.step()
+    loss, *of_tokens = sums.tolist()
+    names = ("kl", "clipped_low", "clipped_high", "entropy", "sampling_drift")
+    means = {name: value / whole.tokens for name, value in zip(names, of_tokens, strict=True)}
+    if not run.params.beta:
+        del means["kl"]
+    return {"loss": loss, "gradient_norm": norm.item(), **means}
+
+
+def _descended(run: Run, parts: Sequence[Part], whole: Whole) -> Iterator[Tensor]:
+    """Leave the gradients of all parts in the model; of each, its loss and sums over its tokens.
+
+    The entropy is estimated from what was said: -ln p has it as its mean. The drift lies between the cached pass that
+    sampled and the pass that trains; large would mean learning off policy.
+    """
+    params, model, symbols = run.params, run.language.model, Symbols(run.language.vocabulary)
+    for part in parts:
+        answers = [sample.answer for sample in part.samples]
+        prompts = [sample.goal.prompt for sample in part.samples]
+        batch = batch_of(run.language, prompts, answers, symbols, params.sampling())
+        new = log_probabilities(model, batch, params.temperature, params.precision)
+        if part.old is None:
+            # The first forward pass is the old policy's: taken from there, its ratio is 1 to the bit.
+            part.old, part.anchor = new.detach(), _anchor(run, batch)
+        weights = policy.token_weights(params.loss, batch.said, whole)
+        terms = policy.terms(new, part.old, part.anchor, part.advantage, weights, params.clip, params.beta, params.kl)
         terms.loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    sampled = torch.tensor([value for answer in answers for value in answer.log_probs])
-    assert old is not None
-    return {
-        "loss": terms.loss.item(),
-        "gradient_norm": norm.item(),
-        "kl": terms.kl.item(),
-        "clipped": terms.clipped.item(),
-        # Between the cached pass that sampled and the pass that trains; large would mean learning off policy.
-        "sampling_drift": (old[batch.said.bool()] - sampled).abs().mean().item(),
-    }
+        sampled = torch.tensor([value for answer in answers for value in answer.log_probs], device=new.device)
+        drift = (part.old[batch.said.bool()] - sampled).abs().sum()
+        yield torch.stack([*(term.detach() for term in terms), -new.detach().sum(), drift]).double()
+
+
+def _anchor(run: Run, batch: Batch) -> Tensor | None:
+    """What the reference finds of what was said; None where no divergence is asked for."""
+    params = run.params
+    if not params.beta:
+        return None
+    with torch.no_grad():
+        if run.reference is not None:
+            return log_probabilities(run.reference.model, batch, params.temperature, params.precision)
+        with unadapted(run.language.model):
+            return log_probabilities(run.language.model, batch, params.temperature, params.precision)

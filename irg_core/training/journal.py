@@ -1,6 +1,7 @@
 """The numbers that a training writes down; they travel with its checkpoints and end as `training.parquet`."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +11,9 @@ from irg_core.errors import ModelError
 from irg_core.records.training import LogRow
 from irg_core.tables import commit
 from irg_core.training.checkpoint import Checkpoints, unpack
+
+NAMED = 6
+"""Rows of a batch that a message names."""
 
 
 class Journal:
@@ -43,6 +47,17 @@ class Journal:
         journal = cls(stage)
         journal.rows = [LogRow(f"{step:08d}/{name}", step, name, value) for step, name, value in state]
         return journal
+
+
+def finite(stage: str, step: int, loss: float, rows: Sequence[str]) -> None:
+    """Raises `ModelError`, with the rows of the batch, where a loss is not finite; nothing of that step may be kept."""
+    if math.isfinite(loss):
+        return
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    raise ModelError(
+        f"{stage}: the loss is {loss} at step {step}, on {', '.join(rows[:NAMED])}{more}; look at these rows, or lower"
+        f" {stage}.learning_rate; checkpoints of earlier steps stay"
+    )
 
 
 def resume(

@@ -1,33 +1,41 @@
 """The one supervised loop behind base, Stage 1 and Stage 2: only what an answer supervises carries loss.
 
-A flawed motion inside of a trace stays in the context and out of the loss (Ignore-Incorrect). The loss of a batch is
-divided by its supervised tokens, so that neither padding nor long prompts dilute it. A batch may be shared by several
-processes: each takes some of its rows, and their gradients are added up.
+A flawed motion inside of a trace stays in the context and out of the loss (Ignore-Incorrect). The loss of a step is
+divided by the supervised tokens of its whole batch, so that neither padding nor long prompts dilute it. A batch may be
+shared by several processes, and each share read in several passes: their gradients are added up, and come out the same.
+
+Weights and Adam's moments are float32 throughout; bfloat16 is a matter of the forward pass alone, by autocast.
 """
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from irg_core.errors import TableError
-from irg_core.models.language import Language
+from irg_core.dialogue import Trace, parse
+from irg_core.errors import ModelError, ParamsError
+from irg_core.fingerprints import unlike
+from irg_core.models.adapters import LoraParams
+from irg_core.models.decoding import Answer, Sampling, generate
+from irg_core.models.language import Language, hidden_states, logits, trained
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.records.training import Example
 from irg_core.seeds import rng
-from irg_core.training.checkpoint import Checkpoints, Saved, pack
+from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
 from irg_core.training.journal import Journal, resume
-from irg_core.training.schedule import Precision, learning_rate, reduced, set_rate, threads
+from irg_core.training.packing import Packed, batches, packed_attention
+from irg_core.training.packing import pack as packed
+from irg_core.training.rows import IGNORED, Encoded, Prepared, corrupted, write
+from irg_core.training.schedule import Precision, Schedule, rate, reduced, set_rate, threads
 
-IGNORED = -100
-SORTED_TOGETHER = 1024
-"""Examples that are sorted by length at a time: enough to pad little, few enough to keep batches mixed."""
+NAMED = 8
+"""Examples that an error names."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,18 @@ class SupervisedParams:
     threads: int
     """Of each worker. More is faster and changes the last bits of the weights."""
     precision: Precision
-    """bfloat16 takes about half of the time of a step."""
+    """Of forward passes; weights are float32. bfloat16 takes about half of the time of a step."""
     steps: int
     """Optimizer steps; time grows in proportion."""
     tokens: int
-    """Of one batch, padding included. More is steadier, slower, and larger in memory."""
+    """Of one step's batch, prompts included and padding not. More is steadier and slower."""
+    accumulate: int
+    """Passes in which a worker reads its share of a batch. More takes less memory and changes the last bits."""
     longest: int
     """Longer examples are dropped and counted."""
     learning_rate: float
+    schedule: Schedule
+    """cosine falls to a tenth of the rate by the last step; constant stays, so that a training may be lengthened."""
     warmup: int
     """Steps until the learning rate is reached."""
     weight_decay: float
@@ -55,12 +67,26 @@ class SupervisedParams:
     corrupted: float
     """Share of the answers' codes that are read as random ones, while the true ones stay the target: a model that may
     not trust what it said before looks at its prompt. More slows the learning of how motions go on."""
+    lora: LoraParams | None
+    """null trains all weights; adapters train few, beside a large pretrained model, and are merged at the end."""
     log_every: int
     measure_every: int
     """Steps between two looks at the val split."""
     measured: int
     """Val examples of each task that are looked at."""
+    generated: int
+    """Val examples of each task that are also answered, token by token, at each look. 0 saves that time."""
+    patience: int
+    """Looks without a lower heldout loss after which the training ends; the weights of the best look are its result.
+    0: all steps are taken, and the last weights are the result."""
     checkpoint_every: int
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "accumulate", "tokens", "log_every", "measure_every", "checkpoint_every"):
+            if (value := getattr(self, name)) < 1:
+                raise ParamsError(f"params.yaml: {name} of a training is {value}; it must be at least 1")
+        if self.patience and not self.measured:
+            raise ParamsError("params.yaml: patience waits for a lower heldout loss; it needs measured above 0")
 
 
 class Team:
@@ -73,142 +99,62 @@ class Team:
         """Put into each tensor its sum over the team."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One example as ids, and what each position is to be predicted as."""
-
-    task: str
-    ids: list[int]
-    labels: list[int]  # as ids; IGNORED where nothing is supervised
-
-
-def encode(examples: Sequence[Example], vocabulary: Vocabulary) -> list[Encoded]:
-    """`<user>prompt<assistant>answer<end>`; the prompt and unsupervised segments carry no labels."""
-    texts = [text for example in examples for text in (example.prompt, *(part.text for part in example.answer))]
-    ids = iter(vocabulary.encode_all(texts))
-    return [_joined(example, next(ids), list(islice(ids, len(example.answer))), vocabulary) for example in examples]
-
-
-def _joined(example: Example, prompt: list[int], answer: list[list[int]], vocabulary: Vocabulary) -> Encoded:
-    ids = [vocabulary.user, *prompt, vocabulary.assistant]
-    labels = [IGNORED] * len(ids)
-    for segment, said in zip(example.answer, answer, strict=True):
-        ids += said
-        labels += said if segment.supervised else [IGNORED] * len(said)
-    return Encoded(example.task, [*ids, vocabulary.end], [*labels, vocabulary.end])
-
-
-def fitting(examples: Sequence[Encoded], longest: int) -> tuple[list[Encoded], Counter[str]]:
-    """The examples that are short enough, and how many of each task are not."""
-    kept = [example for example in examples if len(example.ids) <= longest]
-    return kept, Counter(example.task for example in examples if len(example.ids) > longest)
-
-
-def batches(lengths: Sequence[int], tokens: int, seed: int) -> Iterator[list[int]]:
-    """Endless batches of rows of like length, none above `tokens` with padding; each epoch shows every row once."""
-    epoch = 0
-    while True:
-        draws = rng(seed, "epoch", epoch)
-        order = draws.permutation(len(lengths)).tolist()
-        cut: list[list[int]] = []
-        for start in range(0, len(order), SORTED_TOGETHER):
-            cut += _cut(sorted(order[start : start + SORTED_TOGETHER], key=lambda row: lengths[row]), lengths, tokens)
-        yield from (cut[index] for index in draws.permutation(len(cut)))
-        epoch += 1
-
-
-def _cut(rows: Sequence[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Rows, sorted by length, in batches; a row longer than the budget goes alone."""
-    cut: list[list[int]] = [[]]
-    for row in rows:
-        if cut[-1] and (len(cut[-1]) + 1) * lengths[row] > tokens:
-            cut.append([])
-        cut[-1].append(row)
-    return cut
-
-
-def padded(examples: Sequence[Encoded], pad: int) -> tuple[Tensor, Tensor]:
-    """Ids and labels [rows, longest]. Padding stands on the right, where no earlier token can see it."""
-    longest = max(len(example.ids) for example in examples)
-    ids = [example.ids + [pad] * (longest - len(example.ids)) for example in examples]
-    labels = [example.labels + [IGNORED] * (longest - len(example.labels)) for example in examples]
-    return torch.tensor(ids), torch.tensor(labels)
-
-
-def corrupted(row: Encoded, vocabulary: Vocabulary, share: float, draws: np.random.Generator) -> Encoded:
-    """The row with a share of its supervised codes read as other codes, drawn evenly."""
-    first, last = vocabulary.first_code, vocabulary.first_code + vocabulary.codes
-    others, chances = draws.integers(first, last, len(row.ids)), draws.random(len(row.ids))
-    ids = [
-        other if chance < share and first <= token < last and label != IGNORED else token
-        for token, label, other, chance in zip(row.ids, row.labels, others.tolist(), chances.tolist(), strict=True)
-    ]
-    return replace(row, ids=ids)
-
-
-def losses(model: Any, ids: Tensor, labels: Tensor, precision: Precision) -> Tensor:
-    """The cross-entropy of every supervised token, one after the other. Only their rows of logits are ever computed."""
-    ids, labels = ids.to(model.device), labels.to(model.device)
-    with reduced(precision, ids.device.type):
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        wanted = labels[:, 1:] != IGNORED
-        logits = model.get_output_embeddings()(hidden[wanted])
-    return functional.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
-
-
 def train(
-    stage: str, params: SupervisedParams, language: Language, examples: Sequence[Example], kept: Checkpoints
+    stage: str, params: SupervisedParams, language: Language, examples: Iterable[Example], kept: Checkpoints
 ) -> tuple[Journal, Counter[str]]:
     """Train the language model in place; also returns how many examples of each task were too long."""
-    rows, heldout, dropped = prepared(stage, params, language.vocabulary, examples)
-    return descend(stage, params, language, rows, heldout, kept, Team()), dropped
+    ready = prepared(stage, params, language, examples, kept)
+    return descend(stage, params, language, ready, kept, Team()), ready.dropped
 
 
 def prepared(
-    stage: str, params: SupervisedParams, vocabulary: Vocabulary, examples: Sequence[Example]
-) -> tuple[list[Encoded], list[Encoded], Counter[str]]:
-    """Rows to learn from, rows to look at, and how many of each task were too long."""
-    rows, dropped = fitting(encode([row for row in examples if row.split == "train"], vocabulary), params.longest)
-    heldout, dropped_too = fitting(encode([row for row in examples if row.split == "val"], vocabulary), params.longest)
-    if not rows:
-        raise TableError(f"{stage}: no train example of at most {params.longest} tokens; raise {stage}.longest")
-    return rows, _first_of_each_task(heldout, params.measured), dropped + dropped_too
+    stage: str, params: SupervisedParams, language: Language, examples: Iterable[Example], kept: Checkpoints
+) -> Prepared:
+    """The examples as ids, on disk beside the checkpoints; a training that goes on finds them there."""
+    language.make_room(params.longest, f"{stage}.longest")
+    folder = kept.folder / "rows"
+    if not folder.exists() or unlike(folder):
+        write(folder, stage, examples, language.vocabulary, params.longest, params.measured)
+    return Prepared(folder)
 
 
 def descend(
-    stage: str,
-    params: SupervisedParams,
-    language: Language,
-    rows: Sequence[Encoded],
-    heldout: Sequence[Encoded],
-    kept: Checkpoints,
-    team: Team,
+    stage: str, params: SupervisedParams, language: Language, ready: Prepared, kept: Checkpoints, team: Team
 ) -> Journal:
     """All steps, or those after the newest checkpoint. Every member of a team calls this with the same arguments."""
-    model, pad = language.model.train(), language.vocabulary.pad
+    model = language.model.train()
     optimizer = adam(model, params.weight_decay)
     journal, done = resume(stage, model, optimizer, kept)
-    order = islice(batches([len(row.ids) for row in rows], params.tokens, params.seed), done, None)
+    order = islice(batches(ready.rows.lengths, params.tokens, params.seed), done, None)
     with threads(params.threads):
         for step, batch in zip(range(done, params.steps), order, strict=False):
-            supervised = sum(label != IGNORED for row in batch for label in rows[row].labels)
-            share = [
-                corrupted(rows[row], language.vocabulary, params.corrupted, rng(params.seed, "corrupted", step, row))
-                for row in batch[team.rank :: team.size]
-            ]
-            numbers = _step(params, model, optimizer, share, pad, supervised, team, step)
+            if params.patience and looks_since_best(journal) >= params.patience:
+                break
+            numbers = _step(stage, params, language, optimizer, [ready.rows[row] for row in batch], team, step)
             if (step + 1) % params.log_every == 0:
                 journal.note(step + 1, **numbers)
+            score = None
             if (step + 1) % params.measure_every == 0 or step + 1 == params.steps:
-                journal.note(step + 1, **measure(model, heldout, pad, params))
-            if kept.due(step + 1):
-                kept.save(Saved(step + 1, pack(model, optimizer), {"journal": journal.state()}))
+                seen = measure(language, ready.heldout, params, team)
+                journal.note(step + 1, **seen)
+                score = seen.get("heldout_loss") if params.patience and looks_since_best(journal) == 0 else None
+            if kept.due(step + 1) or score is not None:
+                kept.save(Saved(step + 1, pack(model, optimizer), {"journal": journal.state()}, score))
+        if params.patience and (best := kept.best()) is not None:
+            unpack(best.tensors, model, optimizer)
+            print(f"{stage}: the weights of step {best.step} are the result", flush=True)
     return journal
+
+
+def looks_since_best(journal: Journal) -> int:
+    """How many looks at the val split were taken since the lowest loss, the earlier of equals; 0 before the first."""
+    found = [row.value for row in journal.rows if row.name == "heldout_loss"]
+    return len(found) - 1 - found.index(min(found)) if found else 0
 
 
 def adam(model: torch.nn.Module, weight_decay: float) -> torch.optim.AdamW:
     """AdamW that decays matrices and leaves the scales of norms alone."""
-    weights = list(model.parameters())
+    weights = trained(model)
     groups = [
         {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": weight_decay},
         {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
@@ -216,66 +162,157 @@ def adam(model: torch.nn.Module, weight_decay: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
 
 
+# ---- a step ----------------------------------------------------------------------------------------------------------
+
+
 def _step(
+    stage: str,
     params: SupervisedParams,
-    model: Any,
+    language: Language,
     optimizer: torch.optim.Optimizer,
-    share: Sequence[Encoded],
-    pad: int,
-    supervised: int,
+    batch: Sequence[Encoded],
     team: Team,
     step: int,
 ) -> dict[str, float]:
-    set_rate(optimizer, learning_rate(step, params.learning_rate, params.warmup, params.steps))
-    loss = gradients(params, model, share, pad, supervised, team)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    set_rate(optimizer, rate(params.schedule, step, params.learning_rate, params.warmup, params.steps))
+    share = [
+        corrupted(row, language.vocabulary, params.corrupted, rng(params.seed, "corrupted", step, row.example_id))
+        for row in batch[team.rank :: team.size]
+    ]
+    loss = gradients(params, language, share, supervised_tokens(batch), team).item()
+    norm = torch.nn.utils.clip_grad_norm_(trained(language.model), 1.0).item()
+    if not math.isfinite(loss) or not math.isfinite(norm):
+        raise ModelError(
+            f"{stage}: the loss is {loss} and its gradient {norm} at step {step + 1}, on the examples {_named(batch)}; "
+            f"nothing is changed by it, and checkpoints stay as they were; look at them, or lower {stage}.learning_rate"
+        )
     optimizer.step()
-    return {"loss": loss.item(), "gradient_norm": norm.item(), "learning_rate": optimizer.param_groups[0]["lr"]}
+    return {"loss": loss, "gradient_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]}
+
+
+def _named(batch: Sequence[Encoded]) -> str:
+    names = ", ".join(row.example_id for row in batch[:NAMED])
+    return f"{names} and {len(batch) - NAMED} more" if len(batch) > NAMED else names
+
+
+def supervised_tokens(rows: Sequence[Encoded]) -> int:
+    return sum(int((row.labels != IGNORED).sum()) for row in rows)
 
 
 def gradients(
-    params: SupervisedParams, model: Any, share: Sequence[Encoded], pad: int, supervised: int, team: Team
+    params: SupervisedParams, language: Language, share: Sequence[Encoded], supervised: int, team: Team
 ) -> Tensor:
     """Leave in the model the gradients of the whole batch's loss, of which this process sees a share; the loss."""
-    weights = list(model.parameters())
+    model, weights = language.model, trained(language.model)
     for weight in weights:
         weight.grad = torch.zeros_like(weight)  # a batch may have fewer rows than the team has members
-    loss = weights[0].new_zeros(())
-    if share:
-        loss = losses(model, *padded(share, pad), params.precision).sum() / supervised
-        loss.backward()
-    total = loss.detach().clone()
-    team.add_up([total, *(weight.grad for weight in weights)])
+    total = weights[0].new_zeros(())
+    for turn in range(params.accumulate):
+        if some := share[turn :: params.accumulate]:
+            loss = losses(model, packed(some, language.vocabulary.pad), params.precision).sum() / supervised
+            loss.backward()
+            total += loss.detach()
+    team.add_up([total, *(weight.grad for weight in weights if weight.grad is not None)])
     return total
 
 
-def _first_of_each_task(rows: Sequence[Encoded], count: int) -> list[Encoded]:
-    seen: Counter[str] = Counter()
-    kept = []
-    for row in rows:
-        seen[row.task] += 1
-        if seen[row.task] <= count:
-            kept.append(row)
-    return kept
+def losses(model: Any, batch: Packed, precision: Precision) -> Tensor:
+    """The cross-entropy of every supervised token, one after the other."""
+    scores, wanted = predictions(model, batch, precision)
+    return functional.cross_entropy(scores, wanted, reduction="none")
 
 
-@torch.inference_mode()
-def measure(model: Any, rows: Sequence[Encoded], pad: int, params: SupervisedParams) -> dict[str, float]:
-    """Mean loss a supervised token of heldout examples, task by task and over all."""
-    model.eval()
-    found = {task: _losses_of([row for row in rows if row.task == task], model, pad, params) for task in _tasks(rows)}
-    model.train()
-    if not found:
+def predictions(model: Any, batch: Packed, precision: Precision) -> tuple[Tensor, Tensor]:
+    """Logits [supervised tokens, vocabulary] in float32 or wider, and what is to be said there.
+
+    Only those rows of logits are ever computed: at the vocabulary's size they are most of the memory.
+    """
+    ids, labels, positions, rectangles = batch.to(model.device)
+    with packed_attention(model), reduced(precision, ids.device.type):
+        hidden = hidden_states(model, input_ids=ids, position_ids=positions, use_cache=False, rectangles=rectangles)
+        is_wanted = labels != IGNORED
+        scores = logits(model, hidden[is_wanted])
+    return scores.to(torch.promote_types(scores.dtype, torch.float32)), labels[is_wanted]
+
+
+# ---- the val split ---------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def measure(language: Language, rows: Sequence[Encoded], params: SupervisedParams, team: Team) -> dict[str, float]:
+    """Means over heldout examples: loss and rightness of a supervised token, task by task and over all; and answers.
+
+    Each member of a team looks at its share, and hears of all.
+    """
+    tasks = sorted({row.task for row in rows})
+    if not tasks:
         return {}
-    each = {f"heldout_loss/{task}": of_task.mean().item() for task, of_task in found.items()}
-    return {"heldout_loss": torch.cat(list(found.values())).mean().item(), **(each if len(each) > 1 else {})}
+    language.model.eval()
+    sums = torch.stack([_sums([row for row in rows if row.task == task], language, params, team) for task in tasks])
+    language.model.train()
+    team.add_up([sums])
+    loss, right, count = sums.sum(0)[:3].tolist()
+    found = {"heldout_loss": loss / count, "heldout_accuracy": right / count}
+    if len(tasks) > 1:
+        found |= {f"heldout_loss/{task}": of[0] / of[2] for task, of in zip(tasks, sums.tolist(), strict=True)}
+    if params.generated:
+        wellformed, same, said, answers = sums.sum(0)[3:].tolist()
+        found |= {"generated_wellformed": wellformed / answers, "generated_accuracy": same / said}
+    return found
 
 
-def _tasks(rows: Sequence[Encoded]) -> list[str]:
-    return sorted({row.task for row in rows})
+def _sums(rows: Sequence[Encoded], language: Language, params: SupervisedParams, team: Team) -> Tensor:
+    """[7] float64: loss, right tokens, supervised tokens; well-formed answers, right tokens, true tokens, answers."""
+    sums = torch.zeros(7, dtype=torch.float64)
+    for batch in _within(rows[team.rank :: team.size], params.tokens // params.accumulate):
+        scores, wanted = predictions(language.model, packed(batch, language.vocabulary.pad), params.precision)
+        loss = functional.cross_entropy(scores, wanted, reduction="sum").double().cpu()
+        sums[:3] += torch.tensor([loss, (scores.argmax(1) == wanted).sum(), len(wanted)], dtype=torch.float64)
+    if some := rows[: params.generated][team.rank :: team.size]:
+        sums[3:] += torch.tensor(_answered(some, language, params.longest), dtype=torch.float64)
+    return sums
 
 
-def _losses_of(rows: Sequence[Encoded], model: Any, pad: int, params: SupervisedParams) -> Tensor:
-    ordered = sorted(rows, key=lambda row: len(row.ids))
-    cut = _cut(range(len(ordered)), [len(row.ids) for row in ordered], params.tokens)
-    return torch.cat([losses(model, *padded([ordered[row] for row in batch], pad), params.precision) for batch in cut])
+def _within(rows: Sequence[Encoded], tokens: int) -> Iterator[list[Encoded]]:
+    """Rows in batches of at most `tokens`; a longer row goes alone."""
+    batch, held = list[Encoded](), 0
+    for row in rows:
+        if batch and held + len(row.ids) > tokens:
+            yield batch
+            batch, held = [], 0
+        batch.append(row)
+        held += len(row.ids)
+    if batch:
+        yield batch
+
+
+def _answered(rows: Sequence[Encoded], language: Language, longest: int) -> list[int]:
+    """Of greedy answers to the rows' prompts: well-formed ones, right tokens, true tokens, all."""
+    vocabulary = language.vocabulary
+    ids = {row.example_id: row.ids.tolist() for row in rows}
+    begun = {name: found.index(vocabulary.assistant) + 1 for name, found in ids.items()}
+    prompts = {name: vocabulary.decode(found[1 : begun[name] - 1]) for name, found in ids.items()}
+    truths = {name: found[begun[name] :] for name, found in ids.items()}
+    said = generate(language, prompts, "free", _greedy(longest - max(begun.values()), len(rows)))
+    same = [a == b for name, truth in truths.items() for a, b in zip(said[name].ids, truth, strict=False)]
+    ended = [is_wellformed(said[row.example_id], row.task, vocabulary) for row in rows]
+    return [sum(ended), sum(same), sum(map(len, truths.values())), len(rows)]
+
+
+def _greedy(tokens: int, batch: int) -> Sampling:
+    return Sampling(
+        seed=0,
+        temperature=0.0,
+        top_p=1.0,
+        max_tokens=tokens,
+        max_codes=tokens,
+        max_text=tokens,
+        max_rounds=tokens,
+        batch=batch,
+    )
+
+
+def is_wellformed(answer: Answer, task: str, vocabulary: Vocabulary) -> bool:
+    """Whether an answer ends by itself and, being a trace, can be read."""
+    is_ended = bool(answer.ids) and answer.ids[-1] == vocabulary.end
+    return is_ended and (task != "trace" or isinstance(parse(answer.text, vocabulary.codes), Trace))

@@ -8,6 +8,12 @@ from typing import Literal
 import torch
 
 Precision = Literal["float32", "bfloat16"]
+Schedule = Literal["cosine", "constant"]
+
+
+def rate(schedule: Schedule, step: int, peak: float, warmup: int, steps: int) -> float:
+    """The learning rate of a step: `learning_rate`, or after the same warm-up `peak` to the end."""
+    return learning_rate(min(step, warmup) if schedule == "constant" else step, peak, warmup, steps)
 
 
 def learning_rate(step: int, peak: float, warmup: int, steps: int) -> float:
@@ -42,3 +48,14 @@ def threads(count: int) -> Iterator[None]:
 def reduced(precision: Precision, device: str = "cpu") -> torch.autocast:
     """For the forward pass of a net only: losses and codebooks are summed in float32."""
     return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What libraries draw from torch's global state, such as dropout, comes from `seed`; the state is put back after.
+
+    A step that is repeated after a kill draws the same again, and no checkpoint need keep that state.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
+        torch.manual_seed(seed % 2**63)
+        yield

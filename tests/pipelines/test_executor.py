@@ -154,7 +154,9 @@ def test_a_model_answers_the_same_wherever_it_is_asked(
     Language.create(LanguageConfig(1, 32, 2, 32, 512), Vocabulary.learn(verbs, 280, 16), 3).save(tmp_path)
     clip = Clip("made/0", "made", "made/0", "", np.zeros((24, 263), dtype=np.float32), [], "")
     goals = [Goal(clip, f"made/{place}", f"a person {verb}", False) for place, verb in enumerate(verbs)]
-    sampling = Sampling(seed=1, temperature=1.0, max_tokens=60, max_codes=6, max_text=8, max_rounds=2, batch=3)
+    sampling = Sampling(
+        seed=1, temperature=1.0, top_p=1.0, max_tokens=60, max_codes=6, max_text=8, max_rounds=2, batch=3
+    )
     said = [
         answers.KINDS[kind](
             Asked("m", tmp_path, goals, codec, sampling, 4, 1, where, Memory(tmp_path / f"kept{place}"))

@@ -15,17 +15,19 @@ from irg_core.models.evaluator import Evaluator
 from irg_core.models.language import Language
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.models.vqvae import MotionTokenizer
+from irg_core.params import mapping
 from irg_core.records.annotation import Caption
 from irg_core.records.motion import Clip, MotionTokens, SourceCaption, Split
-from irg_core.records.training import Example, Goal, LogRow, Segment
+from irg_core.records.training import Earned, Example, Goal, LogRow, Segment
 from irg_core.seeds import rng
 from irg_core.tables import commit, read
 from pipelines import encode, train_base, train_stage1, train_stage2, train_stage3, train_tokenizer
 
 SUPERVISED = {
-    "seed": 1, "workers": 1, "threads": 1, "precision": "float32", "steps": 3, "tokens": 256, "longest": 400,
-    "learning_rate": 0.01, "warmup": 1, "weight_decay": 0.0, "corrupted": 0.1, "log_every": 1, "measure_every": 2,
-    "measured": 4, "checkpoint_every": 2,
+    "seed": 1, "workers": 1, "threads": 1, "precision": "float32", "steps": 3, "tokens": 256, "accumulate": 1,
+    "longest": 400, "learning_rate": 0.01, "schedule": "cosine", "warmup": 1, "weight_decay": 0.0, "corrupted": 0.1,
+    "lora": None, "log_every": 1, "measure_every": 2, "measured": 4, "generated": 2, "patience": 0,
+    "checkpoint_every": 2,
 }  # fmt: skip
 PARAMS: dict[str, Any] = {
     "corpora": {"toy": {}},
@@ -33,21 +35,25 @@ PARAMS: dict[str, Any] = {
     "train_tokenizer": {
         "seed": 1, "threads": 1, "precision": "float32", "steps": 4, "batch": 4, "window": 16, "learning_rate": 0.001,
         "net": {"width": 8, "depth": 1, "codes": 16, "code_width": 4}, "warmup": 1, "decay": 0.9, "commitment": 0.02,
-        "velocity": 0.5, "drift": 0.5, "log_every": 2, "checkpoint_every": 2,
+        "velocity": 0.5, "world": 2.0, "pace": 5.0, "log_every": 2, "measure_every": 2, "measured": 4, "patience": 0,
+        "checkpoint_every": 2,
         "weights": {"root": 1.0, "positions": 1.0, "rotations": 1.0, "velocities": 1.0, "contacts": 1.0},
     },
-    "train_base": {
-        "pieces": 600, "training": SUPERVISED,
-        "net": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "positions": 512},
+    "backbones": {
+        "tiny": {"pieces": 600, "net": {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "positions": 512}},
     },
+    "train_base": {"backbone": "tiny", "training": SUPERVISED},
     "train_stage1": SUPERVISED,
     "train_stage2": SUPERVISED,
     "train_stage3": {
-        "seed": 1, "threads": 1, "precision": "float32", "steps": 2, "goals": 2, "group": 2, "updates": 2,
-        "learning_rate": 0.001, "warmup": 1, "beta": 0.01, "clip": 0.2, "max_tokens": 20, "max_codes": 5,
-        "max_rounds": 2, "rewards": {"wellformed": 1.0, "text_alignment": 0.5, "goal_alignment": 0.5},
-        "log_every": 1, "checkpoint_every": 1,
+        "seed": 1, "workers": 1, "threads": 1, "precision": "float32", "steps": 2, "goals": 2, "group": 2, "updates": 2,
+        "answers_at_once": 2, "lora": None, "learning_rate": 0.001, "warmup": 1, "loss": "grpo",
+        "scale_rewards": "group", "beta": 0.01, "kl": "k3", "clip": {"low": 0.2, "high": 0.2},
+        "mask_truncated": False, "temperature": 1.0, "top_p": 1.0, "max_tokens": 20, "max_codes": 5, "max_rounds": 2,
+        "rewards": {"wellformed": 1.0, "text_alignment": 0.5, "goal_alignment": 0.5}, "log_every": 1,
+        "checkpoint_every": 1,
     },
+    "kinematics": mapping("kinematics"),
 }  # fmt: skip
 
 
@@ -86,6 +92,7 @@ def test_every_model_loads_and_keeps_its_curve(built: Path) -> None:
     for name in ("base", "stage1", "stage2", "stage3"):
         Language.load(built / name)
         assert read(built / name / "training.parquet", LogRow)
+    assert len(read(built / "stage3/rollouts.parquet", Earned)) == 2 * 2 * 2
     assert MotionTokenizer.load(built / "tokenizer").codes == 16
 
 

@@ -7,10 +7,15 @@ import pytest
 import torch
 
 from irg_core import dialogue
+from irg_core.models.evaluator import Evaluator
 from irg_core.models.language import Language, LanguageConfig
 from irg_core.models.vocabulary import Vocabulary
+from irg_core.models.vqvae import MotionTokenizer, VqConfig, VqVae
+from irg_core.motion.thresholds import KinematicsParams
+from irg_core.params import section
 from irg_core.records.training import Example, Segment
 from irg_core.training.checkpoint import Checkpoints, Saved
+from irg_core.training.judge import Judge
 from irg_core.training.loop import SupervisedParams
 
 CODES = 16
@@ -52,14 +57,19 @@ def supervised() -> SupervisedParams:
         precision="float32",
         steps=30,
         tokens=256,
+        accumulate=1,
         longest=64,
         learning_rate=0.01,
+        schedule="cosine",
         warmup=3,
         weight_decay=0.01,
         corrupted=0.1,
+        lora=None,
         log_every=10,
         measure_every=30,
         measured=8,
+        generated=0,
+        patience=0,
         checkpoint_every=7,
     )
 
@@ -80,3 +90,17 @@ class Dying(Checkpoints):
 @pytest.fixture
 def dying() -> type[Dying]:
     return Dying
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    """Everything that Stage 3 rewards by, with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = VqConfig(width=8, depth=1, codes=CODES, code_width=4)
+        tokenizer = MotionTokenizer(VqVae(config, 263), config)
+        tokenizer.net.codebook.vectors.normal_()
+        stats = {"mean": [0.0] * 263, "std": [1.0] * 263}
+        evaluator = Evaluator.create("guo", 16, 1, 8, ["a person walks."], stats)
+    rewards = {"wellformed": 1.0, "text_alignment": 0.5}
+    return Judge(tokenizer, evaluator.eval(), rewards, section("kinematics", KinematicsParams))
