@@ -20,7 +20,9 @@ from irg_core.llm.wording import captions, judgements
 from irg_core.llm.wording.scene import scene_of
 from irg_core.seeds import rng
 
-MODEL = "measured-facts"
+MODEL, PLAIN = "measured-facts", "measured-facts-plain"
+"""Of the two, the second judges in fixed words: first all that is seen, then what is wrong with it. There is less of
+language to be learned from it, and so more of motion."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,15 @@ class Provider:
     notes: ClassVar[dict[str, str]] = {}
 
     def __init__(self, model: str, settings: Settings) -> None:
-        if model != MODEL:
-            raise ParamsError(f"irg_core/llm/kinematic.py has no model '{model}'; it has: {MODEL}")
+        if model not in (MODEL, PLAIN):
+            raise ParamsError(f"irg_core/llm/kinematic.py has no model '{model}'; it has: {MODEL}, {PLAIN}")
+        self._writers = _WRITERS | ({"assess": assess_plainly} if model == PLAIN else {})
         self.sampling: dict[str, Any] = {}
         self.identity = f"kinematic/{model}/{_source()[:16]}"
 
     async def complete(self, request: ChatRequest) -> Reply:
         draw = rng(request.seed, request.attempt)
-        return Reply(json.dumps(_WRITERS[request.kind](request.payload, draw), ensure_ascii=False), 0, 0)
+        return Reply(json.dumps(self._writers[request.kind](request.payload, draw), ensure_ascii=False), 0, 0)
 
     async def close(self) -> None:
         """Nothing is held open."""
@@ -100,6 +103,26 @@ def assess(facts: dict[str, Any], draw: np.random.Generator) -> dict[str, Any]:
     scene = scene_of(facts, draw)
     mended = judgements.refinement(scene) if scene.differences else facts["sentinel"]
     return {"assessment": judgements.assessment(scene), "refinement": mended}
+
+
+def assess_plainly(facts: dict[str, Any], draw: np.random.Generator) -> dict[str, Any]:
+    """What is seen, then what is wrong; the same facts in the same words, whatever is drawn."""
+    scene = scene_of(facts, First())
+    mended = judgements.refinement(scene) if scene.differences else facts["sentinel"]
+    return {"assessment": judgements.plain(scene), "refinement": mended}
+
+
+class First(np.random.Generator):
+    """A lot that always falls on the first."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def integers(self, *_: Any, **__: Any) -> Any:
+        return 0
+
+    def random(self, *_: Any, **__: Any) -> Any:
+        return 0.0
 
 
 _WRITERS = {"describe": describe, "analyse": analyse, "assess": assess}

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irg_core.llm.kinematic import passed_on
+from irg_core.llm.kinematic import assess_plainly, passed_on
 from irg_core.llm.wording import captions, judgements, lexicon
 from irg_core.llm.wording.lexicon import Phase
 from irg_core.llm.wording.scene import scene_of
@@ -77,6 +77,18 @@ def test_any_differences_make_a_tidy_judgement_of_a_length_to_be_read(facts: dic
         refinement = judgements.refinement(scene)
         assert is_tidy(refinement), refinement
         assert 2 <= len(refinement.split()) <= 100
+
+
+@settings(max_examples=150)
+@given(scenes(), st.integers(0, 2**32))
+def test_the_plain_judge_says_the_same_of_the_same_facts_whatever_is_drawn(facts: dict[str, object], seed: int) -> None:
+    facts = facts | {"sentinel": "No refinements needed."}
+    said = assess_plainly(facts, rng(seed))
+    assert said == assess_plainly(facts, rng(seed, "again"))
+    assert is_tidy(said["assessment"]), said
+    assert said["assessment"].startswith("The motion shows a person ")
+    assert ("That is what the goal asks for." in said["assessment"]) == (not facts["differences"])
+    assert (said["refinement"] == facts["sentinel"]) == (not facts["differences"])
 
 
 def test_a_turn_the_other_way_is_asked_for_as_people_do() -> None:

@@ -71,6 +71,14 @@ def _faulty(scene: Scene) -> str:
     return whole if len(whole.split()) <= MOST_WORDS else _sentences(f"{capital(said)}.")
 
 
+def plain(scene: Scene) -> str:
+    """All that the motion shows, whatever the goal speaks of; then whether that is what was asked for."""
+    known = [phase for phase in scene.shown if phase["action"] != "other"]
+    acts = _acts(known, "ing", scene.draw) or "doing other things"
+    faults = [fault(one, scene) for one in scene.differences[:MOST_TOLD]] or ["that is what the goal asks for"]
+    return _sentences(f"The motion shows {scene.pick(_NEW)} {acts}. {'. '.join(faults)}.")
+
+
 def _agreed(scene: Scene) -> list[Phase]:
     """What is asked, as far as the motion is seen to do it: what could not be measured is not praised."""
     left, agreed = list(scene.shown), []

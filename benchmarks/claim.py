@@ -1,0 +1,566 @@
+"""The claim: do assessing and refining make generation better, stage after stage? Measured, beside what else could.
+
+`make claim` (`python -m benchmarks.claim`) builds the DAG's stages with the values of profiles/claim.yaml under
+`runs/claim/<fingerprint>/`: corpora, tokenizer, evaluators and what is said of captions once, all from base on for each
+seed. Whatever was finished is not done again, and a killed training goes on from its checkpoint.
+
+Beside each step stands a control of as many supervised tokens: `base+1` is base trained on for Stage 1's, `base+` for
+those of Stages 1 and 2, `stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the
+evaluator that rewards and under one that no training has seen. The gates (`claim_gates`) say whether a model can read,
+judge and obey at all. `--ablations` adds models that lack one thing each, at half of the steps, with the first seed.
+
+Results go to benchmarks/results/claim.json and claim.md.
+"""
+
+import argparse
+import copy
+import hashlib
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from benchmarks.claim_gates import WANTED
+from irg_core.annotate.compose import counted
+from irg_core.evaluation.paired import Difference, difference
+from irg_core.evaluation.scores import BODILY
+from irg_core.files import whole_file, write_json, write_text
+from irg_core.models.vocabulary import Vocabulary
+from irg_core.records.annotation import Caption, visible_captions
+from irg_core.records.evaluation import Values
+from irg_core.records.motion import MotionTokens, Split
+from irg_core.records.training import Example
+from irg_core.tables import commit, read, read_all
+from pipelines.train_base import example
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+SEEDS = (17, 18, 19)
+SEEDED = ("train_base.training", "train_stage1", "train_stage2", "train_stage3", "compose")
+LEFT_OUT = ("audit", "report")
+"""Stages that only show."""
+FIRST_OF_A_SEED = "train_base"
+HALVED = ("train_stage1", "train_stage2", "train_stage3")
+REWARDS = {"wellformed": 1.0, "text_alignment": 0.5, "goal_alignment": 0.5, "improvement": 0.5, "fulfilled": 0.5}
+"""Of Stage 3; a profile could not add any. Facts are rewarded, and so are no independent witness of Stage 3."""
+ONE_EVALUATOR = {name: weight for name, weight in REWARDS.items() if name not in ("improvement", "fulfilled")}
+Tree = dict[str, Any]
+
+
+# ---- the DAG, as dvc.yaml writes it ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a stage."""
+
+    name: str  # "<stage>" or "<stage>@<item>"
+    words: tuple[str, ...]  # the stage and its arguments
+    needs: tuple[str, ...]
+    makes: tuple[str, ...]
+
+
+def jobs(params: Tree) -> list[Job]:
+    """All runs of stages that a build with these parameters has, each after those whose outs it needs."""
+    found: list[Job] = []
+    for stage, entry in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].items():
+        if stage in LEFT_OUT:
+            continue
+        if "foreach" not in entry:
+            found.append(_job(stage, entry, {}, params))
+            continue
+        items = _at(params, entry["foreach"].strip("${}"))
+        found += [
+            _job(f"{stage}@{key}", entry["do"], {"key": key, **_flat(item)}, params) for key, item in items.items()
+        ]
+    return _in_order(found)
+
+
+def _job(name: str, entry: Tree, names: Mapping[str, str], params: Tree) -> Job:
+    def said(text: str) -> str:
+        return re.sub(r"\$\{([^}]*)\}", lambda match: str(names.get(match[1]) or _at(params, match[1])), text)
+
+    outs = [*entry.get("outs", []), *entry.get("metrics", [])]
+    paths = [out if isinstance(out, str) else next(iter(out)) for out in outs]
+    words = shlex.split(said(entry["cmd"]))
+    return Job(name, tuple(words[3:]), tuple(map(said, entry["deps"])), tuple(map(said, paths)))
+
+
+def _flat(item: Any) -> dict[str, str]:
+    return {f"item.{key}": value for key, value in item.items()} if isinstance(item, dict) else {}
+
+
+def _at(tree: Tree, path: str) -> Any:
+    for part in path.split("."):
+        tree = tree[part]
+    return tree
+
+
+def feeds(job: Job, other: Job) -> bool:
+    """Whether the other one reads what this one makes."""
+    return any(out == need or out.startswith(f"{need}/") for out in job.makes for need in other.needs)
+
+
+def _in_order(waiting: list[Job]) -> list[Job]:
+    done: list[Job] = []
+    while waiting:
+        ready = next(job for job in waiting if not any(feeds(other, job) for other in waiting if other is not job))
+        waiting = [job for job in waiting if job is not ready]
+        done.append(ready)
+    return done
+
+
+def descendants(found: Sequence[Job], first: str) -> list[Job]:
+    """The job of that name and all that come to depend on it."""
+    kept: list[Job] = []
+    for job in found:
+        if job.name == first or any(feeds(one, job) for one in kept):
+            kept.append(job)
+    return kept
+
+
+# ---- places to work in -----------------------------------------------------------------------------------------------
+
+
+class Place:
+    """A folder with parameters and tables of its own, in which stages run as in a checkout."""
+
+    def __init__(self, root: Path, params: Tree) -> None:
+        self.root, self.params = root, params
+        root.mkdir(parents=True, exist_ok=True)
+        write_text(root / "params.yaml", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
+        if not (root / "irg_core").exists():
+            (root / "irg_core").symlink_to(ROOT / "irg_core")  # the roots of embedded corpora are named from there
+
+    def do(self, job: Job) -> None:
+        """Run a stage, unless it was run to its end before."""
+        self.call(job.name, [sys.executable, "-m", "pipelines", *job.words])
+
+    def call(self, name: str, command: Sequence[str]) -> None:
+        mark = self.root / "done" / f"{name}.json"
+        if mark.exists():
+            return
+        started = time.monotonic()
+        print(f"{time.strftime('%H:%M:%S')} {name} in {self.root}", flush=True)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        said = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
+        write_text(self.root / "said" / f"{name}.log", said.stdout + said.stderr)
+        if said.returncode:
+            sys.exit(f"{self.root}: {name} failed: {said.stderr.strip()[-2000:]}\nmend it and say `make claim` again")
+        write_json(mark, {"seconds": round(time.monotonic() - started, 1)})
+
+    def take(self, path: str, other: "Place") -> None:
+        """Show an out of another place as if it had been made here."""
+        here = self.root / path
+        if not here.is_symlink():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.symlink_to(other.root / path)
+
+    @property
+    def seconds(self) -> float:
+        marks = (self.root / "done").glob("*.json")
+        return round(sum(json.loads(mark.read_text(encoding="utf-8"))["seconds"] for mark in marks), 1)
+
+
+def changed(params: Tree, changes: Mapping[str, Any]) -> Tree:
+    """Parameters with other values; a key is a path with dots."""
+    found = copy.deepcopy(params)
+    for path, value in changes.items():
+        parents, _, last = path.rpartition(".")
+        _at(found, parents)[last] = value
+    return found
+
+
+def profiled(name: str) -> Tree:
+    """The committed parameters with a profile's values over them."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return _over(params, yaml.safe_load((ROOT / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")), name)
+
+
+def _over(values: Tree, changes: Tree, place: str) -> Tree:
+    for key, change in changes.items():
+        if key not in values:
+            sys.exit(f"profiles/{place}.yaml: '{key}' is not in params.yaml; a profile changes values and adds none")
+        is_deeper = isinstance(change, dict) and isinstance(values[key], dict)
+        values[key] = _over(values[key], change, place) if is_deeper else change
+    return values
+
+
+def fingerprint(params: Tree) -> str:
+    """Of parameters and code: work of another question is never gone on with."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
+    for folder in ("irg_core", "pipelines"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+# ---- one seed --------------------------------------------------------------------------------------------------------
+
+
+def prepared(folder: Path, params: Tree) -> Place:
+    """Everything that no seed of a language model enters."""
+    place = Place(folder / "shared", params)
+    for job in shared(jobs(params)):
+        place.do(job)
+    return place
+
+
+def shared(found: Sequence[Job]) -> list[Job]:
+    own = descendants(found, FIRST_OF_A_SEED)
+    return [job for job in found if job not in own and not job.name.startswith("evaluate@")]
+
+
+def seeded(folder: Path, params: Tree, common: Place, seed: int) -> Place:
+    """Base, the data that it helps to make, the three stages and the controls, all asked the test goals."""
+    place = Place(folder / str(seed), changed(params, {f"{section}.seed": seed for section in SEEDED}))
+    found = jobs(place.params)
+    for job in shared(found):
+        for out in job.makes:
+            place.take(out, common)
+    own = [job for job in descendants(found, FIRST_OF_A_SEED) if not job.name.startswith("evaluate@")]
+    for job in own:
+        place.do(job)
+        if job.name in ("train_stage1", "train_stage2", "train_stage3"):
+            gates(place, job.name.removeprefix("train_"))
+    extra = controls(place)
+    models = params["evaluate"]["models"] | {
+        name: {"weights": f"data/models/{name}", "answers": kind} for name, kind in extra.items()
+    }
+    asking = Place(place.root, changed(place.params, {"evaluate.models": models}))
+    for job in jobs(asking.params):
+        if job.name.startswith("evaluate@"):
+            asking.do(job)
+    return asking
+
+
+def gates(place: Place, model: str) -> None:
+    kind = "composed" if model.startswith("stage1") else "trace"
+    words = [sys.executable, "-m", "benchmarks.claim_gates", f"data/models/{model}", kind, f"gates/{model}.json"]
+    (place.root / "gates").mkdir(exist_ok=True)
+    place.call(f"gates@{model}", words)
+
+
+def controls(place: Place) -> dict[str, str]:
+    """Models that were trained on for as many supervised tokens as a stage had; how each is to be asked."""
+    tables = {name: place.root / "data" / "examples" / f"{name}.parquet" for name in ("base", "stage1", "stage2")}
+    if not tables["base"].exists():
+        commit(tables["base"], base_examples(place), Example)
+    share = {name: supervised_share(table) for name, table in tables.items()}
+    spent = {name: _spent(place.params[f"train_{name}"], share[name]) for name in ("stage1", "stage2")}
+    wanted = {
+        "base+1": ("base", "base", spent["stage1"], "direct"),
+        "base+": ("base", "base", spent["stage1"] + spent["stage2"], "direct"),
+        "stage1+": ("stage1", "stage1", spent["stage2"], "composed"),
+    }
+    for name, (start, table, supervised, _) in wanted.items():
+        steps = max(1, round(supervised / _spent({**place.params["train_stage1"], "steps": 1}, share[table])))
+        apart = Place(place.root / "controls" / name, changed(place.params, {"train_stage1.steps": steps}))
+        if not (apart.root / "data").exists():
+            (apart.root / "data").symlink_to(place.root / "data")
+        words = ("train_stage1", f"data/models/{start}", f"data/examples/{table}.parquet",
+                 "data/reports/validation/examples.json", f"data/models/{name}")  # fmt: skip
+        apart.do(Job(f"train_{name}", words, (), ()))
+    return {name: kind for name, (*_, kind) in wanted.items()}
+
+
+def base_examples(place: Place) -> Iterator[Example]:
+    """What base is trained on, as a table like those of the stages."""
+    data, corpora = place.root / "data", sorted(place.params["corpora"])
+    splits = [row for row in read(data / "splits.parquet", Split) if row.split in ("train", "val")]
+    part = {row.clip_id: row.split for row in splits}
+    said = visible_captions(read_all(data / "captions", corpora, Caption), splits)
+    codes = {row.clip_id: row.tokens for row in read_all(data / "tokens", corpora, MotionTokens)}
+    rows = (example(caption, part[clip], codes[clip]) for clip, found in said.items() for caption in found)
+    return counted(rows, Vocabulary.load(data / "models" / "base").encode_all)
+
+
+def supervised_share(table: Path) -> float:
+    """Of all tokens of the train examples."""
+    rows = [row for row in read(table, Example) if row.split == "train"]
+    return sum(row.supervised_tokens for row in rows) / sum(row.prompt_tokens + row.answer_tokens for row in rows)
+
+
+def _spent(params: Tree, share: float) -> float:
+    """Supervised tokens of a training: a step takes `tokens`, hardly any of them padding."""
+    return float(params["steps"] * params["tokens"] * params.get("accumulate", 1) * share)
+
+
+# ---- ablations -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is left out: other values, or other inputs of some stages, from the first stage that they concern."""
+
+    name: str
+    says: str
+    first: str  # the stage from which on everything is done again
+    changes: Mapping[str, Any]
+    start: str = ""  # of Stage 2, where it does not start from Stage 1
+    all_supervised: bool = False
+
+
+TASKS_WITHOUT = {"generate": 0.6, "generate_detailed": 0.16, "caption": 0.14, "analyse": 0.1}
+ABLATIONS = (
+    Ablation("half", "everything, at half of the steps", "train_stage1", {}),
+    Ablation("all supervised", "without Ignore-Incorrect", "train_stage2", {}, all_supervised=True),
+    Ablation(
+        "no refining", "without assessing and refining", "compose",
+        {"compose.tasks": TASKS_WITHOUT, "compose.flawed_rounds": [1.0, 0.0, 0.0, 0.0, 0.0]},
+    ),
+    Ablation("no stage 1", "Stage 2 from base", "train_stage2", {}, start="base"),
+    Ablation(
+        "one evaluator", "rewarded by the evaluator alone, by no measured fact", "train_stage3",
+        {"train_stage3.rewards": ONE_EVALUATOR},
+    ),
+)  # fmt: skip
+
+
+def ablated(seed: Place, without: Ablation) -> Place:
+    """One seed's chain without one thing, at half of the steps, asked the test goals."""
+    halves = {f"{section}.steps": max(1, _at(seed.params, section)["steps"] // 2) for section in HALVED}
+    models = {name: seed.params["evaluate"]["models"][name] for name in ("stage2", "stage3")}
+    place = Place(
+        seed.root / "ablations" / without.name.replace(" ", "-"),
+        changed(seed.params, {**halves, **without.changes, "evaluate.models": models}),
+    )
+    found = jobs(place.params)
+    again = [job for job in descendants(found, _first_with(without.first)) if job.name in _SHOWN]
+    for job in found:
+        if job not in again:
+            for out in job.makes:
+                place.take(out, seed)
+    for job in again:
+        if job.name == "train_stage2":
+            job = _other_stage2(place, job, without)
+        place.do(job)
+    return place
+
+
+_SHOWN = {"compose", "validate_examples", "train_stage1", "train_stage2", "train_stage3",
+          "evaluate@stage2", "evaluate@stage3"}  # fmt: skip
+
+
+def _first_with(first: str) -> str:
+    """Stage 2 at half of the steps needs a Stage 1 at half of the steps, whatever else is changed."""
+    return first if first == "compose" else "train_stage1"
+
+
+def _other_stage2(place: Place, job: Job, without: Ablation) -> Job:
+    stage, start, examples, *rest = job.words
+    if without.all_supervised:
+        table = place.root / "data" / "examples" / "stage2-all.parquet"
+        if not table.exists():
+            traces = read(place.root / examples, Example)
+            commit(table, (replace(row, answer=[replace(part, supervised=True) for part in row.answer]) for row in traces), Example)  # fmt: skip  # noqa: E501
+        examples = "data/examples/stage2-all.parquet"
+    start = f"data/models/{without.start}" if without.start else start
+    return replace(job, words=(stage, start, examples, *rest))
+
+
+# ---- results ---------------------------------------------------------------------------------------------------------
+
+HELD_OUT, REWARDING = "report", "reward"
+SHOWN = {
+    "r1": "R@1", "r2": "R@2", "r3": "R@3", "gallery_r3": "gallery R@3", "mm_dist": "MM-Dist", "fid": "FID",
+    "fulfilled": "facts fulfilled",
+}  # fmt: skip
+COMPARED = (
+    ("stage1|first", "base|only"), ("stage1|first", "base+1|only"), ("stage1|final", "stage1|first"),
+    ("stage2|first", "base+|only"), ("stage2|final", "base+|only"), ("stage2|final", "stage1+|final"),
+    ("stage2|final", "stage1|final"), ("stage2|final", "stage2|first"), ("stage3|final", "stage2|final"),
+    ("stage3|final", "base+|only"), ("stage3|final", "stage3|first"),
+)  # fmt: skip
+"""Each later row against an earlier one, and against the control that had as many supervised tokens."""
+
+
+def values_of(place: Place) -> dict[tuple[str, str, str], Values]:
+    """All numbers over all clips of one place, by "<row>|<motion>", evaluator and metric; the largest subset's."""
+    found: dict[tuple[str, str, str], Values] = {}
+    for table in sorted((place.root / "data" / "values").glob("*.parquet")):
+        rows = [row for row in read(table, Values) if row.metric in SHOWN]
+        for row in sorted(rows, key=lambda row: len(row.values)):
+            if "/" not in row.subset:
+                found[f"{row.row}|{row.motion}", row.evaluator, row.metric] = row
+    return found
+
+
+def together(seeds: Sequence[Mapping[tuple[str, str, str], Values]]) -> dict[tuple[str, str, str], Values]:
+    """The mean over seeds of each clip's number: the same clips under the same evaluators."""
+    kept = set.intersection(*(set(one) for one in seeds))
+    return {
+        key: replace(
+            seeds[0][key],
+            mean=float(np.mean([one[key].mean for one in seeds])),
+            values=np.mean([one[key].values for one in seeds], axis=0).tolist(),
+        )
+        for key in seeds[0]
+        if key in kept
+    }
+
+
+def compared(found: Mapping[tuple[str, str, str], Values]) -> list[Difference]:
+    """The comparisons of the claim, number by number."""
+    places = sorted({(evaluator, metric) for _, evaluator, metric in found})
+    return [
+        difference(found[one, *place], found[two, *place], SEEDS[0])
+        for one, two in COMPARED
+        for place in places
+        if (one, *place) in found and (two, *place) in found and found[one, *place].values
+    ]
+
+
+def report(place: Place) -> Tree:
+    """One place's rows and what was counted of them."""
+    found = values_of(place)
+    counts = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((place.root / "data" / "reports" / "evaluation").glob("*.json"))
+    }
+    rows: Tree = {}
+    for (row, evaluator, metric), one in found.items():
+        rows.setdefault(row, {}).setdefault(evaluator, {})[metric] = round(one.mean, 5)
+    judged = place.root / "gates"
+    return {
+        "seconds": place.seconds,
+        "rows": rows,
+        "counts": {name: told["counts"] for name, told in counts.items()},
+        "judging": {name: told["shares"] for name, told in counts.items() if told["shares"]},
+        "gates": {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(judged.glob("*.json"))},
+    }
+
+
+def provenance(name: str, params: Tree) -> Tree:
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    sections = {
+        key: params[key]
+        for key in ("corpora", "compose", "inject", *sorted(k for k in params if k.startswith("train_")))
+    }
+    return {
+        "profile": name, "commit": said.stdout.strip(), "params and code": fingerprint(params),
+        "python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "finished": time.strftime("%Y-%m-%d"), "params": sections,
+    }  # fmt: skip
+
+
+def table(found: Mapping[tuple[str, str, str], Values], spread: Mapping[tuple[str, str, str], float]) -> str:
+    """Rows under the held-out evaluator, under the rewarding one, and by measured facts."""
+    rows = list(dict.fromkeys(row for row, *_ in found))
+    parts = []
+    for evaluator, title in ((HELD_OUT, "no training has seen"), (REWARDING, "that also rewards Stage 3")):
+        metrics = [metric for metric in SHOWN if any(key[1:] == (evaluator, metric) for key in found)]
+        head = (
+            f"Evaluator `{evaluator}`, {title}\n\n|  | {' | '.join(SHOWN[m] for m in metrics)} | {SHOWN['fulfilled']} |"
+        )
+        lines = [head, f"|---|{'--:|' * (len(metrics) + 1)}"]
+        for row in rows:
+            places = [*((evaluator, metric) for metric in metrics), (BODILY, "fulfilled")]
+            cells = [_cell(found, spread, (row, *place)) for place in places]
+            lines.append(f"| {row.replace('|', ', ')} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _cell(found: Mapping[Any, Values], spread: Mapping[Any, float], key: tuple[str, str, str]) -> str:
+    if key not in found:
+        return "–"
+    return f"{found[key].mean:.3f}" + (f" ±{spread[key]:.3f}" if key in spread else "")
+
+
+def differences_table(found: Sequence[Difference]) -> str:
+    lines = ["| | than | | by | 95 % interval | p |", "|---|---|---|--:|--:|--:|"]
+    for one in found:
+        if (one.evaluator, one.metric) in (
+            (HELD_OUT, "r3"), (HELD_OUT, "gallery_r3"), (HELD_OUT, "mm_dist"), (HELD_OUT, "fid"), (BODILY, "fulfilled"),
+        ):  # fmt: skip
+            names = [name.replace("|", ", ").replace(", only", "") for name in (one.one, one.two)]
+            interval = f"{one.low:+.3f} … {one.high:+.3f}"
+            lines.append(f"| {' | '.join(names)} | {SHOWN[one.metric]} | {one.mean:+.3f} | {interval} | {one.p:.4f} |")
+    return "\n".join(lines)
+
+
+def gates_table(told: Mapping[str, Tree]) -> str:
+    """Seed by seed, what each model passed."""
+    lines = ["| seed | model | gate | measured | wanted |", "|---|---|---|--:|--:|"]
+    for seed, one in told.items():
+        for model, gate in one["gates"].items():
+            numbers = gate["judgement"] | gate["obedience"]
+            lines += [
+                f"| {seed} | {model} | {name} | {numbers.get(name, '–')} | {least} |" for name, least in WANTED.items()
+            ]
+    return "\n".join(lines)
+
+
+def written(name: str, params: Tree, places: Mapping[int, Place], without: Mapping[str, Place], to: Path) -> None:
+    """claim.json and claim.md."""
+    each = {seed: values_of(place) for seed, place in places.items()}
+    whole = together(list(each.values()))
+    found = compared(whole)
+    spread = {key: float(np.std([one[key].mean for one in each.values()], ddof=1)) for key in whole if len(each) > 1}
+    told = {str(seed): report(place) for seed, place in places.items()}
+    clips = max((len(one.values) for one in whole.values() if one.over == "clips"), default=0)
+    left_out = {name: report(place) for name, place in without.items()}
+    write_json(to / "claim.json", {
+        "provenance": provenance(name, params), "test texts": clips, "seeds": told,
+        "compared": [asdict(one) for one in found], "ablations": left_out,
+    })  # fmt: skip
+    text = [
+        f"# The claim, profile `{name}`",
+        f"{clips} test texts, seeds {', '.join(map(str, places))}. Numbers are means over seeds, ± the standard "
+        "deviation between them; first and final are a model's first and last motions. Facts fulfilled are rewarded in "
+        "Stage 3, and no independent witness of it. `python -m benchmarks.claim`.",
+        table(whole, spread), "## Step by step, clip by clip", differences_table(found), "## Gates", gates_table(told),
+    ]  # fmt: skip
+    if left_out:
+        ablation_rows = {row: one for name, place in without.items() for row, one in _named(name, values_of(place))}
+        text += ["## Ablations, one seed, half of the steps", table(ablation_rows, {})]
+    with whole_file(to / "claim.md") as aside:
+        aside.write_text("\n\n".join(text) + "\n", encoding="utf-8")
+
+
+def _named(name: str, found: Mapping[tuple[str, str, str], Values]) -> Iterator[tuple[tuple[str, str, str], Values]]:
+    """Rows of Stages 2 and 3 under an ablation's name."""
+    for (row, evaluator, metric), one in found.items():
+        if row.startswith(("stage2", "stage3")):
+            yield (f"{name}: {row}", evaluator, metric), one
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description="Does assessing and refining make generation better?")
+    parser.add_argument("--profile", default="claim")
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "claim")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    asked = parser.parse_args(arguments)
+    params = changed(profiled(asked.profile), {"train_stage3.rewards": REWARDS})
+    folder = asked.work.resolve() / fingerprint(params)
+    common = prepared(folder, params)
+    seeds = [int(seed) for seed in asked.seeds.split(",")]
+    places, without = dict[int, Place](), dict[str, Place]()
+    for seed in seeds:
+        places[seed] = seeded(folder, params, common, seed)
+        written(asked.profile, params, places, without, asked.results)
+    if asked.ablations:
+        for one in ABLATIONS:
+            without[one.name] = ablated(places[seeds[0]], one)
+            written(asked.profile, params, places, without, asked.results)
+    print((asked.results / "claim.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
