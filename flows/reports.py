@@ -12,7 +12,7 @@ class Report:
     """One Prefect artifact. Those of equal key, from run to run, are its versions."""
 
     key: str
-    kind: Literal["table", "markdown"]
+    kind: Literal["table", "markdown", "image", "progress"]
     title: str
     data: str
 
@@ -26,8 +26,11 @@ def said(summary: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts(summary).items())
 
 
-def reports(stage: str, item: str, summary: dict[str, Any], made: list[Path]) -> list[Report]:
-    """A summary's numbers as one table, each of its mappings as one of its own; what the stage wrote, pages first."""
+def reports(stage: str, item: str, summary: dict[str, Any], made: list[Path], page: str) -> list[Report]:
+    """A summary's numbers as one table, each of its mappings as one of its own; what the stage wrote, pages first.
+
+    `page` is the address of the checkout's own server, which shows its reports; empty for another one.
+    """
     of = title(stage, item)
     found = facts(summary)
     counts = [{"what": name, "value": value} for name, value in found.items() if not isinstance(value, dict)]
@@ -35,7 +38,7 @@ def reports(stage: str, item: str, summary: dict[str, Any], made: list[Path]) ->
     tables |= {name: shares(name, value) for name, value in found.items() if isinstance(value, dict) and value}
     shown = [Report(key(of, name), "table", f"{of}: {name}", json.dumps(rows)) for name, rows in tables.items()]
     if made:
-        lines = "\n".join(f"- {link(path)}" for path in sorted(made, key=lambda path: path.suffix != ".html"))
+        lines = "\n".join(f"- {link(path, page)}" for path in sorted(made, key=lambda path: path.suffix != ".html"))
         shown.append(Report(key(of, "files"), "markdown", f"{of}: what it wrote", lines))
     return shown
 
@@ -52,8 +55,10 @@ def shares(of: str, counts: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def link(path: Path) -> str:
-    """Browsers open no local file from a page of the network, so the address can also be read and copied."""
+def link(path: Path, page: str) -> str:
+    """Browsers open no local file from a page of the network, so its name can also be read and copied."""
+    if page and path.parts[:2] == ("data", "reports"):
+        return f"[{path.name}]({page}/reports/{path.relative_to('data/reports').as_posix()}) `{path}`"
     return f"[{path.name}]({path.resolve().as_uri()}) `{path}`"
 
 

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,9 +24,11 @@ from irg_core.files import read_json, write_json
 
 HOME = Path(".prefect")
 STATE = HOME / "server.json"
+LAST = HOME / "last-server.json"
+"""The one before, once it was stopped: the next takes its port if it is free."""
 LOG = HOME / "server.log"
-PATIENCE = 60.0
-"""Seconds until a new server has to answer; the first start builds its database, about 12 s."""
+PATIENCE = 120.0
+"""Seconds until a new server has to answer; the first start builds its database, about 12 s on an idle machine."""
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -96,12 +98,11 @@ def start() -> Server:
         if server := running():
             _wait(server, None)
             return server
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = _port()
         process = _launch(port)
         server = Server(process.pid, port)
-        write_json(STATE, asdict(server))
+        for file in (STATE, LAST):
+            write_json(file, asdict(server))
         _wait(server, process)
         return server
 
@@ -138,16 +139,35 @@ def answers(api: str, seconds: float) -> str:
 def _launch(port: int) -> subprocess.Popen[bytes]:
     """In a session of its own: neither a closed terminal nor an interrupt meant for the work ends it."""
     # Its home decides over its database and its settings; nothing of the user's own Prefect is read or written.
-    own = {**QUIET, "PREFECT_HOME": str(HOME.resolve()), "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"}
+    own = {
+        "PREFECT_HOME": str(HOME.resolve()),
+        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        # Its database has one writer at a time; by itself Prefect gives up waiting for it after 5 or 10 s.
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+        # Pages of the web have no business here; by itself Prefect would answer them all.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
+    }
     with LOG.open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env={**environment(), **own},
+            [sys.executable, "-m", "flows.app", str(port)],
+            env={**environment(), **QUIET, **own},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+
+def _port() -> int:
+    """The port of the server before, so that open pages and running stages find the new one; else any that is free."""
+    with suppress(OSError, ValueError, TypeError), socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", Server(**read_json(LAST)).port))
+        return int(probe.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes] | None) -> None:

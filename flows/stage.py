@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.messages import Began, Done, Ended, Message, Outcome, Taken, line
+from flows.messages import Began, Counted, Done, Ended, Message, Outcome, Taken, line
 from flows.reports import title
 from flows.server import address, environment
 from irg_core.errors import FactoryError
+from irg_core.records.annotation import Rejection
 from irg_core.summaries import FOLDER as SUMMARIES
 from pipelines.__main__ import Call, Shown
 from pipelines.executor import MapBatches
@@ -33,8 +34,12 @@ SINGLE = 32
 """So many task runs show one batch each, the next so many two, then four …: 100,000 batches are 384 task runs."""
 REASON = 1500
 """Bytes of a reason, so that a message fits into the pipe whole."""
+TELL = 2.0
+"""Seconds between two messages of how far a map has come."""
 CREDENTIALS = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
 """What a server may want to know of its reporters."""
+PARENT = "IRG_FLOW_RUN"
+"""Names the flow run that a stage belongs to, where it was started from Prefect."""
 SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 
 
@@ -78,7 +83,8 @@ class Watch:
         self.pipe = self.reporter.stdin
         os.set_blocking(self.pipe.fileno(), False)
         parameters = dict(zip(argument_names(call.stage), call.values, strict=False))
-        self.tell(Began(call.stage, call.item, parameters, [*filter(None, [call.stage, call.item, repro()])]))
+        tags = [*filter(None, [call.stage, call.item, repro()])]
+        self.tell(Began(call.stage, call.item, parameters, tags, os.environ.get(PARENT, "")))
 
     def tell(self, message: Message) -> None:
         """Write a line; if the reporter is gone or stuck, this one is lost and none follows."""
@@ -112,6 +118,7 @@ class Watch:
         """`map_batches`, and tell of it: a task run begins when its first batch is taken, ends with its last result."""
         tasks: dict[int, int] = {}
         results = iter(map_batches(work, self._taken(work_name(work), first, tasks), *more))
+        count = Count(work_name(work))
         for batch in itertools.count(1):
             start, last = span(batch)
             try:
@@ -124,6 +131,8 @@ class Watch:
                 raise
             if batch == last:
                 self._done(tasks, start, batch - start + 1)
+            if counted := count.add(result):
+                self.tell(counted)
             yield result
 
     def _taken(self, work: str, batches: Iterable[Any], tasks: dict[int, int]) -> Iterator[Any]:
@@ -145,6 +154,25 @@ class Watch:
         return False
 
 
+class Count:
+    """Rows that came out of a map, told now and then."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._rows = self._rejected = 0
+        self._began = self._told = time.monotonic()
+
+    def add(self, result: Any) -> Counted | None:
+        """What to tell after this batch, if it is time; a result that is no list of rows is one row."""
+        rows = result if isinstance(result, list | tuple) else [result]
+        self._rows += len(rows)
+        self._rejected += sum(isinstance(row, Rejection) for row in rows)
+        if (now := time.monotonic()) - self._told < TELL:
+            return None
+        self._told = now
+        return Counted(self._work, self._rows, self._rejected, round(now - self._began, 1))
+
+
 def span(batch: int) -> tuple[int, int]:
     """First and last batch, counted from 1, of the task run that shows this batch."""
     level, size = 1, 1
@@ -156,7 +184,11 @@ def span(batch: int) -> tuple[int, int]:
 
 def reason(error: BaseException) -> str:
     """One sentence of an error that a user can mend, kind and message of a bug; values of keys are masked."""
-    text = str(error) if isinstance(error, FactoryError) else f"{type(error).__name__}: {error}"
+    return masked(str(error) if isinstance(error, FactoryError) else f"{type(error).__name__}: {error}")
+
+
+def masked(text: str) -> str:
+    """A text as Prefect may keep it: no longer than a reason, and without the value of any key."""
     for name, value in os.environ.items():
         if SECRET.search(name) and len(value) >= 8:
             text = text.replace(value, f"<{name}>")
@@ -184,6 +216,6 @@ def repro() -> str:
 
     for ancestor in psutil.Process().parents():
         with suppress(psutil.Error):
-            if any(Path(word).name == "dvc" for word in ancestor.cmdline()[:3]):
+            if any(Path(word).name in ("dvc", "flows.dvc") for word in ancestor.cmdline()[:3]):
                 return f"dvc {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(ancestor.create_time()))}"
     return ""

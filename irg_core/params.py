@@ -19,6 +19,7 @@ from irg_core.files import write_text
 
 Section = TypeVar("Section")
 PATH = Path("params.yaml")
+_NULL = "tag:yaml.org,2002:null"
 
 
 def section(name: str, shape: type[Section]) -> Section:
@@ -61,7 +62,7 @@ def names(name: str) -> list[str]:
 def _lookup(name: str) -> Any:
     if not PATH.exists():
         raise ParamsError(f"{PATH} is missing; run from the root of the checkout")
-    values = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    values = _read()
     for position, part in enumerate(parts := name.split(".")):
         if not isinstance(values, dict) or part not in values:
             there = ".".join(parts[:position]) or "the top level"
@@ -69,6 +70,13 @@ def _lookup(name: str) -> Any:
             raise ParamsError(f"{PATH}: section '{name}' is missing; {there} has: {known}")
         values = values[part]
     return values
+
+
+def _read() -> Any:
+    try:
+        return yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{PATH} cannot be read: {' '.join(str(error).split())}; mend it there") from error
 
 
 def _forbid_unknown_keys(shape: Any) -> None:
@@ -82,32 +90,52 @@ def _forbid_unknown_keys(shape: Any) -> None:
 
 def apply_profile(profile: Path) -> str:
     """Write the profile's values into params.yaml, comments kept, and return the difference as text."""
-    from ruamel.yaml import YAML  # keeps comments; only this command pays for it
-
-    editor = YAML()
-    editor.width = 120
     before = PATH.read_text(encoding="utf-8")
-    values = editor.load(before)
-    _overlay(values, editor.load(profile.read_text(encoding="utf-8")), str(profile))
-    from io import StringIO
-
-    stream = StringIO()
-    editor.dump(values, stream)
-    write_text(PATH, stream.getvalue())
-    lines = difflib.unified_diff(
-        before.splitlines(), stream.getvalue().splitlines(), "params.yaml", str(profile), lineterm="", n=1
-    )
+    after = overlaid(before, yaml.safe_load(profile.read_text(encoding="utf-8")) or {}, str(profile))
+    write_text(PATH, after)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", str(profile), lineterm="", n=1)
     return "\n".join(lines)
 
 
-def _overlay(values: Any, changes: Any, place: str) -> None:
+def overlaid(text: str, changes: dict[str, Any], place: str) -> str:
+    """The text of a params.yaml with other values; a key that it does not have raises `ParamsError` naming `place`."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML  # keeps comments; only those who change parameters pay for it
+
+    editor = YAML()
+    editor.width, editor.preserve_quotes = 4096, True  # what is not changed stays as it is written
+    editor.representer.add_representer(type(None), lambda writer, _: writer.represent_scalar(_NULL, "null"))
+    values = editor.load(text)
+    _overlay(values, changes, place)
+    stream = StringIO()
+    editor.dump(values, stream)
+    return stream.getvalue()
+
+
+def _overlay(values: Any, changes: Any, place: str, adds: bool = False) -> None:
     for key, change in changes.items():
-        if key not in values:
-            raise ParamsError(f"{place}: '{key}' is not in {PATH}; a profile changes values and adds none")
-        if isinstance(change, dict) and isinstance(values[key], dict):
-            _overlay(values[key], change, f"{place}: {key}")
+        # An entry of `corpora` that names its format is whole: it is put in, or takes the place of the one there.
+        if adds and isinstance(change, dict) and "format" in change:
+            _put_in(values, key, change)
+        elif key not in values:
+            raise ParamsError(
+                f"{place}: '{key}' is not in {PATH}; a profile changes values and adds only whole corpora"
+            )
+        elif isinstance(change, dict) and isinstance(values[key], dict):
+            _overlay(values[key], change, f"{place}: {key}", adds=key == "corpora")
         else:
             values[key] = change
+
+
+def _put_in(entries: Any, key: str, entry: dict[str, Any]) -> None:
+    if key not in entries:
+        # First, not last: what follows the last entry is the comment of the next section.
+        entries.insert(0, key, entry)
+        return
+    for gone in set(entries[key]) - set(entry):
+        del entries[key][gone]
+    entries[key].update(entry)
 
 
 if __name__ == "__main__":

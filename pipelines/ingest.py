@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from irg_core import plugins
 from irg_core.errors import ParamsError, SourceError
@@ -82,7 +83,11 @@ def by_reason(rejections: Iterable[Rejection]) -> dict[str, int]:
 
 def read(corpus: str, root: Path) -> Iterator[Take | Rejection]:
     """What the corpus's plug-in yields, given the options that stand beside `format` and `root` in params.yaml."""
-    entry = mapping(f"corpora.{corpus}")
+    return opened(corpus, mapping(f"corpora.{corpus}"), root)
+
+
+def opened(corpus: str, entry: dict[str, Any], root: Path) -> Iterator[Take | Rejection]:
+    """What the plug-in of an entry of `corpora:` yields. An entry that cannot be used raises a `FactoryError`."""
     if "format" not in entry:
         raise ParamsError(f"params.yaml: corpora.{corpus} has no 'format'; name a file of irg_core/corpora")
     reader = plugins.load("irg_core.corpora", entry["format"]).read

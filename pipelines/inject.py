@@ -167,6 +167,7 @@ class Workshop:
         sampling = Sampling(
             self.params.seed,
             rollout.temperature,
+            top_p=1.0,
             max_tokens=rollout.max_codes + 2,
             max_codes=rollout.max_codes,
             max_text=1,

@@ -3,7 +3,7 @@
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from irg_core.reports import page as pages
 from irg_core.reports.dataset import Corpus, Decode, samples
 from irg_core.reports.exhibits import Room
 from irg_core.reports.gallery import Exhibit, Gallery
+from irg_core.reports.judging import Shares, judging
 from irg_core.reports.overview import overview
 from irg_core.reports.page import Report
 from irg_core.reports.published import published
@@ -61,7 +62,8 @@ def main(
     answers = {model: entry["answers"] for model, entry in mapping("evaluate.models").items()}
     evaluated = {model: read_json(evaluation / f"{model}.json") for model in answers}
     scores = [Score(**score) for found in evaluated.values() for score in found["scores"]]
-    found = results.tables(scores, list(answers))
+    rewarded = names("train_stage3.rewards")
+    found = results.tables(scores, list(answers), rewarded)
     shown = findings.findings(found)
     corpora = [_corpus(name, clips, captions, facts, flawed, pairs, verified) for name in names("corpora")]
     decode = _decoder(models / "tokenizer")
@@ -75,20 +77,22 @@ def main(
     traces = exhibits.traces(rows, room, params.traces, params.seed)
     trained = [model for model, kind in answers.items() if kind != "references"]
     subset, compared = _largest(scores)
-    steps = _steps(values, trained, subset, params.seed)
+    shares = {model: _shares(outcome) for model, outcome in evaluated.items() if outcome["shares"]}
+    counts = {model: outcome["counts"] for model, outcome in evaluated.items()}
+    steps = [_judged(step, shares, counts) for step in _steps(values, trained, subset, params.seed, rewarded)]
 
     report = Report(
         results=found,
         pool=pool,
         findings=shown,
-        counts={model: outcome["counts"] for model, outcome in evaluated.items()},
+        counts=counts,
         logs=_logs(models, trained),
         verdicts={name: read_json(validation / f"{name}.json") for name in ("clips", "examples")},
         rejections=_rejections(rejections),
         steps=steps,
         subset=subset,
         compared=compared,
-        shares={model: _shares(outcome) for model, outcome in evaluated.items() if outcome["shares"]},
+        shares=shares,
         rounds={model: [Rounds(**row) for row in outcome["rounds"]] for model, outcome in evaluated.items()},
         traces=traces,
         probes=exhibits.probes(put, room, params.probes, params.seed),
@@ -136,7 +140,7 @@ def _largest(scores: Sequence[Score]) -> tuple[str, int]:
     return max(sizes.items(), key=lambda item: (item[1], item[0])) if sizes else ("", 0)
 
 
-def _steps(folder: Path, models: Sequence[str], subset: str, seed: int) -> list[Step]:
+def _steps(folder: Path, models: Sequence[str], subset: str, seed: int, rewarded: Sequence[str]) -> list[Step]:
     of_model = {model: read(folder / f"{model}.parquet", Values) for model in models}
     rows = [
         (model, motion)
@@ -145,7 +149,15 @@ def _steps(folder: Path, models: Sequence[str], subset: str, seed: int) -> list[
         if any((one.row, one.motion) == (model, motion) for one in values)
     ]
     together = [one for values in of_model.values() for one in values]
-    return changes.steps(together, subset, changes.chain(rows), seed)
+    return changes.steps(together, subset, changes.chain(rows), seed, rewarded)
+
+
+def _judged(step: Step, shares: Mapping[str, Shares], counts: Mapping[str, Mapping[str, Any]]) -> Step:
+    """The step with what became of its judging, where it leads from one model to another."""
+    one, two = (row.partition(",")[0] for row in (step.one, step.two))
+    if one == two:
+        return step
+    return replace(step, judging=judging(shares.get(one), shares.get(two), counts[one], counts[two]))
 
 
 def _shares(outcome: Mapping[str, Any]) -> dict[tuple[str, str], Share]:

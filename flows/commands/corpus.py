@@ -1,23 +1,29 @@
-"""`irg corpus`: look at a folder of motion before it goes in."""
+"""`irg corpus`: look at a folder of motion, put it in, and see what became of the corpora that are in."""
 
 import inspect as signatures
 import itertools
 import os
 import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 import yaml
 
+from flows.terminal import Json, console, print_json
 from irg_core import plugins
-from irg_core.errors import SourceError
+from irg_core.errors import ParamsError, SourceError
+from irg_core.files import write_text
+from irg_core.params import PATH, mapping
 from irg_core.records.annotation import Rejection
 from irg_core.records.motion import Take
+from irg_core.summaries import FOLDER as SUMMARIES
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -26,11 +32,6 @@ MOST_FILES = 100_000
 MOST_READ = 300
 """Takes read to find some that are spread."""
 _CMU_NAME = re.compile(r"\d{2,3}_[a-z]?\d{2}\w*\.\w+")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `inspect` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -46,8 +47,150 @@ def inspect(
     found = look(folder, format or guess_format(folder), takes)
     _show(found)
     entry = {name or _as_name(folder): {"format": found.format, "root": str(folder), **found.options}}
-    print("\nTo put it in, paste this below `corpora:` in params.yaml, then run `dvc repro`:\n")
-    print(re.sub("^", "  ", yaml.safe_dump(entry, sort_keys=False, allow_unicode=True), flags=re.MULTILINE).rstrip())
+    print(f"\n`irg corpus add {folder}` does what follows.")
+    print("To put it in, paste this below `corpora:` in params.yaml, then run `dvc repro`:\n")
+    print(_as_yaml(entry).rstrip())
+
+
+@app.command()
+def add(
+    folder: Annotated[Path, typer.Argument(help="where the motion lies")],
+    name: Annotated[str, typer.Option(help="the corpus's name; the folder's if left out")] = "",
+    format: Annotated[str, typer.Option(help="a file of irg_core/corpora; guessed if left out")] = "",
+    captions: Annotated[str, typer.Option(help="a table in the folder, or as YAML; found if left out")] = "",
+    fps: Annotated[float | None, typer.Option(help="frames a second, where files say none or lie")] = None,
+    up: Annotated[str, typer.Option(help="the axis that points up, where it is not found out")] = "",
+    unit: Annotated[str, typer.Option(help="m, cm, mm, inch, foot, or metres a unit")] = "",
+    licence: Annotated[str, typer.Option(help="what the dataset's card says of it")] = "",
+    takes: Annotated[int, typer.Option(help="how many takes to look into first", min=1)] = 12,
+    dry_run: Annotated[bool, typer.Option(help="look and say what would be written")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look into a folder and write its entry into params.yaml, whose comments stay."""
+    said = {
+        "captions": _value(captions), "fps": fps, "up": up, "unit": _value(unit), "licence": licence,
+    }  # fmt: skip
+    options = {key: value for key, value in said.items() if value not in ("", None)}
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is no folder")
+    format = format or guess_format(folder)
+    found = look(folder, format, takes, {key: value for key, value in options.items() if key != "licence"})
+    if not found.takes:
+        reason = f"{found.refused[0].reason}: {found.refused[0].detail}" if found.refused else "no motion in it"
+        raise SourceError(f"{folder} gives no take ({reason}); `irg corpus inspect {folder}` tells more")
+    chosen = name or _as_name(folder)
+    entry = {"format": format, "root": str(_root(folder)), **found.options, **options}
+    text = with_entry(PATH.read_text(encoding="utf-8"), chosen, entry)
+    if not dry_run:
+        write_text(PATH, text)
+    if as_json:
+        print_json({"corpus": chosen, "entry": entry, "written": not dry_run, "refused": len(found.refused)})
+        return
+    _show(found)
+    print(f"\n{'would be written' if dry_run else 'written'} below `corpora:` in {PATH}:\n")
+    print(_as_yaml({chosen: entry}).rstrip())
+    print(f"\nNow: irg repro audit@{chosen}, then open data/reports/corpus/{chosen}.html")
+
+
+@app.command("list")
+def listed(as_json: Json = False) -> None:
+    """Say what became of each corpus: clips, captions, rejections by reason, and when it was built last."""
+    rows = [_state(name, entry) for name, entry in mapping("corpora").items()]
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table("corpus", "format", "clips", "captions", "rejected", "built", "root", box=None, pad_edge=False)
+    for row in rows:
+        counts = ("–" if row[key] is None else f"{row[key]:,}" for key in ("clips", "captions"))
+        rejected = sum(row["rejected"].values())
+        table.add_row(row["corpus"], row["format"], *counts, f"{rejected:,}", row["built"] or "never", row["root"])
+    out = console()
+    out.print(table)
+    for row in rows:
+        for reason, count in sorted(row["rejected"].items(), key=lambda pair: -pair[1]):
+            out.print(f"{row['corpus']}: {count:,} × {reason}", markup=False)
+
+
+def _state(name: str, entry: Any) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    from irg_core.tables import count
+
+    clips, captions = (Path("data") / kind / f"{name}.parquet" for kind in ("clips", "captions"))
+    rejected: Counter[str] = Counter()
+    for path in sorted(Path("data/rejections").glob(f"*/{name}.parquet")):
+        rejected.update(
+            f"{path.parent.name}: {one}" for one in pq.read_table(path, columns=["reason"])["reason"].to_pylist()
+        )
+    built = SUMMARIES / f"ingest@{name}.json"
+    made = built if built.exists() else clips
+    return {
+        "corpus": name, "format": entry["format"], "root": entry["root"],
+        "clips": count(clips) if clips.exists() else None,
+        "captions": count(captions) if captions.exists() else None,
+        "rejected": dict(rejected),
+        "built": time.strftime("%Y-%m-%d %H:%M", time.localtime(made.stat().st_mtime)) if clips.exists() else None,
+    }  # fmt: skip
+
+
+def with_entry(text: str, name: str, entry: dict[str, Any]) -> str:
+    """The text of params.yaml with one more corpus, everything else as it stands. Raises `ParamsError`."""
+    from ruamel.yaml import YAML, YAMLError
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", name):
+        raise ParamsError(f"'{name}' is no name for a corpus; --name one of lower-case letters, digits, - and _")
+    try:
+        values = YAML().load(text)
+        known = values["corpora"]
+        line = known.lc.line
+    except (YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ParamsError(f"{PATH} has no mapping 'corpora' that can be read; mend it first") from error
+    if name in known:
+        raise ParamsError(f"{PATH}: corpora has '{name}' already; take another --name, or edit it there")
+    if set(str(entry["root"])) & UNSAFE:
+        raise SourceError(f"{entry['root']} has a quote, a brace, a dollar or a line break in it; rename the folder")
+    lines = text.splitlines(keepends=True)
+    # Behind the last line that belongs to an entry; comments that follow belong to what follows.
+    last = next(
+        (at for at in range(line, len(lines)) if re.match(r"\S", lines[at]) and lines[at][0] != "#"), len(lines)
+    )
+    while last > line and re.match(r"\s*(#|$)", lines[last - 1]):
+        last -= 1
+    if last and not lines[last - 1].endswith("\n"):
+        lines[last - 1] += "\n"
+    written = "".join([*lines[:last], _as_yaml({name: entry}), *lines[last:]])
+    try:
+        is_whole = yaml.safe_load(written)["corpora"] == {**yaml.safe_load(text)["corpora"], name: entry}
+    except yaml.YAMLError:
+        is_whole = False
+    if not is_whole:
+        raise ParamsError(f"{PATH}: the entries below 'corpora' are not written as a block; paste it by hand")
+    return written
+
+
+UNSAFE = set("'\"\\$`\n\0{}")
+"""DVC writes a corpus's root into the command line of a shell."""
+
+
+def _as_yaml(entry: dict[str, Any]) -> str:
+    """Lines for below `corpora:`."""
+    return re.sub("^", "  ", yaml.safe_dump(entry, sort_keys=False, allow_unicode=True), flags=re.MULTILINE).rstrip(" ")
+
+
+def _root(folder: Path) -> Path:
+    """As it will be found from the root of the checkout."""
+    whole = folder.expanduser().resolve()
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+
+
+def _value(text: str) -> Any:
+    """`index.csv` is a word, `{sidecar: .txt}` a mapping, `0.01` a number."""
+    try:
+        return yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{text!r} is neither a word nor a mapping in YAML") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +204,14 @@ class Look:
     files: Counter[str]
 
 
-def look(folder: Path, format: str, count: int) -> Look:
-    """Some takes of a folder as the format reads them, with the captions that can be found for them."""
+def look(folder: Path, format: str, count: int, given: Mapping[str, Any] = MappingProxyType({})) -> Look:
+    """Some takes of a folder as the format reads them with the options given, and the captions that can be found."""
     read = plugins.load("irg_core.corpora", format).read
     accepted = signatures.signature(read).parameters
-    options = {"captions": said} if "captions" in accepted and (said := guess_captions(folder)) else {}
+    if unknown := sorted(set(given) - set(accepted)):
+        raise SourceError(f"format '{format}' takes no {', '.join(unknown)}; it takes: {', '.join(accepted)}")
+    found = guess_captions(folder) if "captions" in accepted and "captions" not in given else None
+    options = {**({"captions": found} if found else {}), **given}
     missing = [
         option.name
         for option in accepted.values()

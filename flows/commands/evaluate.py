@@ -1,11 +1,14 @@
 """`irg evaluate`: any models side by side, on the test clips of any prepared corpus; no out of the DAG is touched."""
 
 import dataclasses
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
+from flows.terminal import counted
 from irg_core.errors import ModelError, ParamsError, TableError
 from irg_core.files import write_json, write_text
 from irg_core.params import mapping, names, section
@@ -52,16 +55,18 @@ def evaluate(
         for name, (weights, kind) in asked.items():
             told = fingerprint(params, [weights, prepared.tokenizer, prepared.splits])
             memory = Memory(RUNS / "kept" / "-".join([name, told, *corpora]))
-            found[name] = evaluated(name, weights, kind, corpora, prepared, params, memory, map_batches)
+            shown = partial(_shown, name, map_batches)
+            found[name] = evaluated(name, weights, kind, corpora, prepared, params, memory, shown)
             memory.forget()
 
     scores = [one.score for model in found.values() for one in model.scored]
     values: list[Values] = [one.values for model in found.values() for one in model.scored]
     rows = list(dict.fromkeys((one.row, one.motion) for one in values if one.row in asked))
     subset = max(((one.n, one.subset) for one in scores if "/" not in one.subset), default=(0, ""))[1]
-    steps = changes.steps(values, subset, changes.chain(rows), params.protocol.seed)
+    rewarded = names("train_stage3.rewards")
+    steps = changes.steps(values, subset, changes.chain(rows), params.protocol.seed, rewarded)
     changed = "\n".join(page.told_whole(step) for step in steps)
-    table = f"{results.text(results.tables(scores, list(asked)), params.protocol.pool)}\n{changed}\n"
+    table = f"{results.text(results.tables(scores, list(asked), rewarded), params.protocol.pool)}\n{changed}\n"
     write_text(out / "results.txt", table)
     write_json(out / "results.json", {
         "models": {name: {"weights": str(weights), "answers": kind} for name, (weights, kind) in asked.items()},
@@ -72,6 +77,12 @@ def evaluate(
     })  # fmt: skip
     print(table)
     print(f"kept in {out / 'results.txt'} and results.json")
+
+
+def _shown(name: str, map_batches: Any, work: Any, *batches: Any) -> Iterator[Any]:
+    """The results of a map with a bar of its own."""
+    listed = [list(each) for each in batches]
+    return counted(map_batches(work, *listed), f"{name}, batches", min(map(len, listed)))
 
 
 def _corpora(wanted: list[str] | None) -> list[str]:

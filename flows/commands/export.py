@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.terminal import counted
 from irg_core import plugins
 from irg_core.errors import ParamsError, TableError
 from irg_core.motion import lines
@@ -40,7 +41,7 @@ def export(
         and (not split or motion.split in split)
         and (not clip or motion.name.removeprefix(f"{model}/") in clip)
     )
-    count = write(wanted, folder)
+    count = write(counted(wanted, "motions"), folder)
     if not count:
         raise TableError(f"nothing to export: no motion of data/ fits corpus {corpus}, split {split}, clip {clip}")
     print(f"{count} motions in {folder}")

@@ -35,6 +35,8 @@ JUDGING = (
     ("fulfilled in the end, from another goal's motion", ("fulfilled in the end", "random")),
 )
 """Lines of the table about judging and mending: label, and the share's name and group."""
+FEW_NAMES = 4
+"""Numbers that a sentence names; of more it says how many they are."""
 UNDRAWN = {"learning_rate", "gradient_norm"}
 """Numbers of the machinery; they stay in training.parquet."""
 
@@ -77,6 +79,7 @@ def render(report: Report) -> str:
         columns=list(dict.fromkeys((one.judge, one.name) for step in report.steps for one in step.effects)),
         effect_of=_effect_of,
         told=told,
+        latest_first=_latest_first(report.steps),
         sentinel=SENTINEL,
         judging=JUDGING,
         kinds=list(dict.fromkeys(group for shares in report.shares.values() for _, group in shares if group != "all")),
@@ -91,14 +94,28 @@ def _effect_of(step: Step, column: tuple[str, str]) -> Effect | None:
 
 def told(step: Step) -> str:
     """What a step comes to, in words."""
-    parts = []
-    for verdict in ("better", "worse"):
-        named = [f"{one.name} ({one.judge})" for one in step.effects if one.verdict == verdict]
-        parts += [f"{verdict} in {', '.join(named)}"] if named else []
-    if not parts:
-        return "no difference shown in any of these numbers"
+    parts = [part for part in (_named(step, verdict) for verdict in ("better", "worse")) if part]
     rest = sum(one.verdict not in ("better", "worse") for one in step.effects)
-    return "; ".join([*parts, *([f"no difference shown in the other {rest}"] if rest else [])])
+    if not parts:
+        parts = ["its motions: no difference shown in any of these numbers"]
+    elif rest:
+        parts.append(f"no difference shown in the other {rest}")
+    return "; ".join([*parts, *([f"its judging: it {step.judging}"] if step.judging else [])])
+
+
+def _latest_first(steps: Sequence[Step]) -> list[Step]:
+    """From model to model, the last one first; then from the first motions of a model to its final ones."""
+    within = [step for step in steps if step.one.partition(",")[0] == step.two.partition(",")[0]]
+    between = [step for step in steps if step not in within]
+    return [*between[::-1], *within[::-1]]
+
+
+def _named(step: Step, verdict: str) -> str:
+    """What became better, or worse; where that is most of the table, how much of it."""
+    found = [f"{one.name} ({one.judge})" for one in step.effects if one.verdict == verdict]
+    if len(found) > FEW_NAMES:
+        return f"{verdict} in {len(found)} of {len(step.effects)} numbers"
+    return f"{verdict} in {', '.join(found)}" if found else ""
 
 
 def told_whole(step: Step) -> str:

@@ -1,6 +1,6 @@
 """The results table, in the three shapes it is wanted in: nested metrics for DVC, plain text, and rows for the page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ COLUMNS = {
     "r1": "R@1", "r2": "R@2", "r3": "R@3", "gallery_r3": "gallery R@3", "fid": "FID", "fid_inf": "FID∞",
     "mm_dist": "MM-Dist", "diversity": "Diversity", "foot_skate": "foot skate, cm/s",
     "penetration": "below the floor, mm", "jerk": "jerk, m/s³", "bone_drift": "bone drift, %", "mpjpe": "MPJPE, mm",
+    "mpjpe_root": "MPJPE about the root, mm",
     "codes_used": "codes used", "code_perplexity": "perplexity of codes", "multimodality": "MultiModality",
     "caption_likeness": "caption, cosine", "bleu_1": "BLEU-1", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L",
     "cider": "CIDEr",
@@ -39,13 +40,17 @@ class Results:
     subset: str
     evaluator: str
     lines: list[Line]
+    rewarded: Collection[str] = ()  # metrics that are rewards of Stage 3: marked, for they are no witnesses for it
 
     @property
     def columns(self) -> dict[str, str]:
         found = {metric for line in self.lines for metric in line.scores}
         named = {metric: name for metric, name in COLUMNS.items() if metric in found}
         unnamed = {metric: metric for metric in sorted(found - named.keys()) if not metric.startswith("gallery_")}
-        return named | unnamed
+        return {
+            metric: f"{name} (rewarded)" if metric in self.rewarded else name
+            for metric, name in (named | unnamed).items()
+        }
 
 
 def metrics(scores: Iterable[Score]) -> dict[str, Any]:
@@ -59,10 +64,13 @@ def metrics(scores: Iterable[Score]) -> dict[str, Any]:
     return nested
 
 
-def tables(scores: Sequence[Score], models: Sequence[str]) -> list[Results]:
-    """Every subset and evaluator; references lead, models follow in the order of training, first tries before final."""
+def tables(scores: Sequence[Score], models: Sequence[str], rewarded: Collection[str] = ()) -> list[Results]:
+    """Every subset and evaluator; references lead, models follow in the order of training, first tries before final.
+
+    `rewarded` names the metrics that are rewards of Stage 3.
+    """
     places = sorted({(score.subset, score.evaluator) for score in scores}, key=lambda place: _subset_order(*place))
-    return [Results(subset, evaluator, _lines(scores, subset, evaluator, models)) for subset, evaluator in places]
+    return [Results(*place, _lines(scores, *place, models), rewarded) for place in places]
 
 
 def text(found: Iterable[Results], pool: int) -> str:

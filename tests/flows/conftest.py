@@ -85,7 +85,8 @@ class Server:
         return dict(json.loads((self.folder / ".prefect/server.json").read_text()))
 
     def ask(self, path: str, **query: Any) -> list[dict[str, Any]]:
-        answer = httpx.post(f"{self.api}{path}", json=query)
+        while (answer := httpx.post(f"{self.api}{path}", json=query, timeout=60)).status_code == 503:
+            time.sleep(0.5)  # a busy server asks for another attempt
         answer.raise_for_status()
         return list(answer.json())
 

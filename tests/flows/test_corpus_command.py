@@ -1,5 +1,6 @@
 """`irg corpus inspect` on folders as people have them: what it says to paste must go in as it stands."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,3 +97,50 @@ def test_nothing_to_export_is_said_in_a_sentence(checkout: Checkout, tmp_path: P
     assert "data/splits.parquet is missing" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_added_and_not_a_letter_beside_it_changes(checkout: Checkout, folder: Path) -> None:
+    before = (checkout.root / "params.yaml").read_text()
+    dry = checkout.run("irg", "corpus", "add", str(folder), "--name", "studio", "--dry-run")
+    assert "would be written" in dry
+    assert (checkout.root / "params.yaml").read_text() == before
+    checkout.run("irg", "corpus", "add", str(folder), "--name", "studio", "--licence", "CC0: ours")
+    after = (checkout.root / "params.yaml").read_text()
+    added = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert "".join(f"{line}\n" for line in before.splitlines()) == after.replace(
+        "".join(f"{one}\n" for one in added), ""
+    )
+    found = yaml.safe_load(after)["corpora"]["studio"]
+    assert found == {"format": "bvh", "root": str(folder), "captions": "index.csv", "licence": "CC0: ours"}
+    assert "corpora has 'studio' already" in checkout.run(
+        "irg", "corpus", "add", str(folder), "--name", "studio", code=2
+    )
+
+
+def test_corpora_are_listed_with_what_became_of_them(checkout: Checkout, folder: Path) -> None:
+    checkout.run("irg", "corpus", "add", str(folder), "--name", "studio")
+    assert checkout.repro("ingest@studio") == ["ingest@studio"]
+    rows = {row["corpus"]: row for row in json.loads(checkout.run("irg", "corpus", "list", "--json"))}
+    assert (rows["studio"]["clips"], rows["studio"]["rejected"]) == (2, {"ingest: no caption": 1})
+    assert rows["studio"]["built"]
+    assert (rows["procedural"]["clips"], rows["procedural"]["built"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--name", "Two Words"), "is no name for a corpus"),
+        (("--format", "song"), "no 'song' in irg_core/corpora"),
+        (("--captions", "{file: ["), "neither a word nor a mapping"),
+        (("--captions", "missing.csv"), "missing.csv"),
+        (("--unit", "parsec"), "unit"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_before_it_is_written(
+    checkout: Checkout, folder: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    before = (checkout.root / "params.yaml").read_text()
+    said = checkout.run("irg", "corpus", "add", str(folder), *options, code=2)
+    assert sentence in said
+    assert "Traceback" not in said
+    assert (checkout.root / "params.yaml").read_text() == before

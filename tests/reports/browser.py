@@ -49,14 +49,15 @@ class Page:
         assert "error" not in said, said
         return said["result"]
 
-    def open(self, file: Path, width: int = 1200, height: int = 800) -> Self:
+    def open(self, file: Path | str, width: int = 1200, height: int = 800) -> Self:
+        """Show a file, or what is at an address."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.command(f"{domain}.enable")
         self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
         self.events.clear()
-        self.command("Page.navigate", url=file.resolve().as_uri())
+        self.command("Page.navigate", url=file if isinstance(file, str) else file.resolve().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._hear())
         return self

@@ -27,6 +27,7 @@ from irg_core.reports import drawings, exhibits, findings, page, pictures, resul
 from irg_core.reports.dataset import Corpus, samples
 from irg_core.reports.exhibits import Room
 from irg_core.reports.gallery import Gallery
+from irg_core.reports.judging import judging
 from irg_core.reports.page import Report
 from irg_core.reports.published import published
 from irg_core.reports.readings import Round as Told
@@ -169,6 +170,39 @@ def test_curves_have_round_ticks_within_their_axes() -> None:
 
 
 STILL = np.tile(skeleton.forward_kinematics(np.zeros((1, 3)), IDENTITY), (45, 1, 1))
+
+
+def accepted(right: float, flawed: float) -> dict[tuple[str, str], Share]:
+    values = {"none": right, "flawed": flawed}
+    return {("accepted", group): Share("accepted", group, value, 0.05, 40) for group, value in values.items()}
+
+
+def test_a_judge_that_has_learnt_to_accept_everything_stands_beside_what_became_of_its_motions() -> None:
+    stops, stopped = {"clips": 387, "motions": {"1": 382, "2": 5}}, {"clips": 387, "motions": {"1": 235, "3": 152}}
+    said = judging(accepted(0.79, 0.72), accepted(1.0, 0.99), stopped, stops)
+    assert said == (
+        "accepts right motions in 100% (±5%; before: 79%); accepts flawed ones in 99% (±5%; before: 72%); "
+        "shows one motion and stops in 382 of 387 answers (before: 235 of 387)"
+    )
+    step = Step("stage2, final", "stage3, final", [], [], said)
+    assert page.told(step).endswith(said)
+    assert judging(accepted(0.5, 0.5), None, stopped, stops) == "", "who does not judge is not told of"
+    assert "before" not in judging(None, accepted(0.5, 0.5), stopped, stops)
+
+
+def test_the_last_stage_is_told_of_first() -> None:
+    pairs = [("base", "stage1, final"), ("stage1, final", "stage2, final"), ("stage1, first", "stage1, final"),
+             ("stage2, first", "stage2, final")]  # fmt: skip
+    told = [(step.one, step.two) for step in page._latest_first([Step(*pair, [], []) for pair in pairs])]
+    assert told == [pairs[1], pairs[0], pairs[3], pairs[2]]
+
+
+def test_of_many_numbers_that_changed_it_is_said_how_many() -> None:
+    many = [Effect("motion", f"number {place}", 1.0, 2.0, 0.5, 1.5, 0.001, "worse") for place in range(7)]
+    still = Effect("motion", "foot skate", 1.0, 1.0, -0.5, 0.5, 1.0, "no difference shown")
+    assert (
+        page.told(Step("a", "b", [*many, still], [])) == "worse in 7 of 8 numbers; no difference shown in the other 1"
+    )
 
 
 def report() -> Report:

@@ -1,0 +1,89 @@
+"""Tells Prefect in the background of what happens, as long as it takes: nothing that works ever waits for a server."""
+
+import logging
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from flows import server
+from flows.prefect_api import Api, Refused, Silent
+from flows.stage import masked
+
+Told = Callable[[Api], object]
+PAUSE = 0.5
+"""Seconds between two attempts to reach a server."""
+PATIENCE = 3600.0
+"""Seconds after the work, until nobody is told any more that it is done."""
+MOST_LINES = 100
+"""Log lines of one request."""
+
+
+class Teller:
+    """Requests of one run, made in their order, each again and again until a server answers."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self._asked: queue.SimpleQueue[Told | tuple[int, str] | None] = queue.SimpleQueue()
+        self._over = threading.Event()
+        self._over_at = 0.0
+        self._thread = threading.Thread(target=self._work, name="teller", daemon=True)
+        self._thread.start()
+
+    def tell(self, told: Told) -> None:
+        self._asked.put(told)
+
+    def log(self, line: str, level: int = logging.INFO) -> None:
+        print(line, flush=True)
+        self._asked.put((level, masked(line)))
+
+    def finish(self) -> None:
+        """Wait until all is told, or nobody was there to hear it for an hour."""
+        self._over_at = time.monotonic()
+        self._over.set()
+        self._asked.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        lines: list[tuple[int, str]] = []
+        while True:
+            try:
+                # Lines that come together are told together.
+                asked = self._asked.get(timeout=0.3) if lines else self._asked.get()
+            except queue.Empty:
+                self._flush(lines)
+                continue
+            if isinstance(asked, tuple):
+                lines.append(asked)
+                if len(lines) < MOST_LINES:
+                    continue
+            self._flush(lines)
+            if asked is None:
+                return
+            if not isinstance(asked, tuple):
+                self._insist(asked)
+
+    def _flush(self, lines: list[tuple[int, str]]) -> None:
+        for level in sorted({level for level, _ in lines}):
+            self._insist(partial(_log, self.run, level, [line for of, line in lines if of == level]))
+        lines.clear()
+
+    def _insist(self, told: Told) -> None:
+        while not self._over.is_set() or time.monotonic() - self._over_at < PATIENCE:
+            try:
+                if address := server.address():
+                    with Api(address, seconds=10) as api:
+                        told(api)
+                    return
+            except Refused as error:
+                print(f"Prefect refuses what it is told: {error}", file=sys.stderr, flush=True)
+                return
+            except Silent:
+                pass
+            time.sleep(PAUSE)
+
+
+def _log(run: str, level: int, lines: list[str], api: Api) -> None:
+    api.log(run, level, lines)

@@ -1,0 +1,124 @@
+"""`irg repro` and `irg status`, through the real entry point, on three quick stages."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.checkouts import ENVIRONMENT, Checkout
+from tests.flows.small import small_project
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Checkout:
+    return small_project(tmp_path / "small")
+
+
+def stale(project: Checkout) -> dict[str, list[str]]:
+    found = json.loads(project.run("irg", "status", "--json"))["stale"]
+    return {row["stage"]: row["why"] for row in found}
+
+
+def test_a_build_is_told_stage_by_stage_and_then_nothing_is_left(project: Checkout) -> None:
+    assert set(stale(project)) == {"count", "double", "other"}
+    said = project.run("irg", "repro")
+    assert "3 stages are not up to date" in said
+    assert "[3/3]" in said
+    assert "3 stages in" in said
+    assert stale(project) == {}
+    assert "everything is up to date" in project.run("irg", "status")
+    assert json.loads(project.run("irg", "repro", "--json"))["stages"] == []
+
+
+def test_what_changed_is_named_and_what_follows_comes_after_it(project: Checkout) -> None:
+    project.run("irg", "repro")
+    project.edit("source.txt", "3", "4")
+    project.edit("params.yaml", "other: 7", "other: 8")
+    found = stale(project)
+    assert found == {"count": ["source.txt modified"], "double": [], "other": ["other modified"]}
+    assert list(found).index("count") < list(found).index("double")
+
+
+def test_a_target_brings_up_to_date_what_it_needs_and_no_more(project: Checkout) -> None:
+    ran = json.loads(project.run("irg", "repro", "double", "--json"))
+    assert [row["stage"] for row in ran["stages"]] == ["count", "double"]
+    assert set(stale(project)) == {"other"}
+    said = project.run("irg", "repro", "nothing", code=2)
+    assert said.startswith("irg: DVC: ")
+    assert "nothing" in said
+
+
+def test_a_stage_that_fails_is_quoted_and_the_status_is_that_of_dvc(project: Checkout) -> None:
+    (project.root / "broken").touch()
+    said = project.run("irg", "repro", "double", code=None)
+    assert "double: no number can be read" in said
+    by_dvc = subprocess.run(["dvc", "repro", "double"], cwd=project.root, env=ENVIRONMENT, capture_output=True)
+    by_irg = subprocess.run(["irg", "repro", "double"], cwd=project.root, env=ENVIRONMENT, capture_output=True)
+    assert by_irg.returncode == by_dvc.returncode != 0
+    assert b"Traceback" not in by_irg.stderr
+
+
+def test_killed_with_its_dvc_and_its_stage_it_leaves_nobody_behind(project: Checkout) -> None:
+    project.edit("dvc.yaml", "echo done >", "sleep 300; echo done >")
+    run = subprocess.Popen(["irg", "repro", "other"], cwd=project.root, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not any("flows.dvc" in child.cmdline() for child in psutil.Process(run.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (dvc,) = psutil.Process(run.pid).children()
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    dvc.wait(timeout=30)
+
+
+def test_status_tells_results_ledger_and_checkpoints(project: Checkout) -> None:
+    score = {"mean": 0.5, "interval": 0.1, "n": 40}
+    files = {
+        "data/reports/evaluation.json": json.dumps({"stage1": {"final": {"report": {"mocap": {"r3": score}}}}}),
+        "data/reports/report.html": "<p>",
+        "runs/ledger/assess/mocap.jsonl": "{}\n",
+        "runs/train_stage1/abc/step-40/tensors.safetensors": "12345",
+    }
+    for name, text in files.items():
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / name).write_text(text)
+    found = json.loads(project.run("irg", "status", "--fast", "--json"))
+    assert found["stale"] is None
+    assert found["results"] == {"stage1, final": {"r3": score}}
+    assert found["pages"] == ["data/reports/report.html"]
+    assert found["ledger"] == {"files": 1, "bytes": 3}
+    assert [row["place"] for row in found["checkpoints"]] == ["runs/train_stage1/abc/step-40"]
+    assert "0.500 ±0.100" in project.run("irg", "status", "--fast")
+
+
+def test_outside_of_a_checkout_it_says_so(tmp_path: Path) -> None:
+    assert "params.yaml is missing" in Checkout(tmp_path).run("irg", "status", code=2)
+
+
+def test_on_a_terminal_the_running_stage_is_shown(project: Checkout) -> None:
+    import pty
+
+    project.edit("dvc.yaml", "echo done >", "sleep 2; echo done >")
+    program = "import sys; sys.argv[:] = ['irg', 'repro', 'other']; from flows.cli import main; main()"
+    os.environ.update(ENVIRONMENT)
+    here, told = Path.cwd(), bytearray()
+
+    def read(handle: int) -> bytes:
+        told.extend(block := os.read(handle, 1024))
+        return block
+
+    os.chdir(project.root)
+    try:
+        status = pty.spawn([sys.executable, "-c", program], read)
+    finally:
+        os.chdir(here)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert "▶ other" in told.decode(errors="replace")
