@@ -205,6 +205,7 @@ def test_the_rooms_are_found_where_they_are_loaded() -> None:
         "ingest": {"irg_core/corpora"},
         "inject": {"irg_core/motion/edits"},
         "compose": {"irg_core/tasks"},
+        "train_base": {"irg_core/models/backbones"},
         "train_stage3": {"irg_core/rewards"},
         "evaluate": {"irg_core/motion/edits", "irg_core/metrics"},
     }
@@ -221,7 +222,7 @@ def test_a_merging_stage_reads_only_the_corpora_that_are_named(stage: str) -> No
 
 
 def test_every_section_is_a_stage_or_known_and_has_its_dataclass() -> None:
-    assert set(PARAMS) - {"corpora", "skeleton", "features", "runtime", "llm", "kinematics"} == set(DAG)
+    assert set(PARAMS) - {"corpora", "skeleton", "features", "runtime", "llm", "backbones", "kinematics"} == set(DAG)
 
 
 def sections() -> Iterator[tuple[str, str]]:
@@ -298,6 +299,11 @@ def test_answers_that_were_paid_for_stay_while_their_stage_reruns() -> None:
 def test_a_stage_that_asks_depends_on_how_its_provider_is_set_up(stage: str) -> None:
     assert f"llm.${{{stage}.provider}}" in DAG[stage]["params"]
     assert PARAMS[stage]["provider"] in PARAMS["llm"]
+
+
+def test_base_depends_on_how_its_backbone_is_set_up() -> None:
+    assert "backbones.${train_base.backbone}" in DAG["train_base"]["params"]
+    assert PARAMS["train_base"]["backbone"] in PARAMS["backbones"]
 
 
 def test_the_plugins_named_in_the_parameters_exist() -> None:

@@ -61,6 +61,14 @@ def test_a_provider_is_set_up_by_its_entry_and_answers_requests(name: str) -> No
     assert all(field.default is dataclasses.MISSING for field in dataclasses.fields(module.Settings))
 
 
+@pytest.mark.parametrize("path", modules("irg_core.models.backbones"))
+def test_a_backbone_is_set_up_by_its_entry_and_makes_a_model_or_only_its_shape(path: str) -> None:
+    module, name = load(path), path.rpartition(".")[2]
+    assert parameters(module.create) == ["settings", "texts", "codes", "seed"]  # type: ignore[attr-defined]
+    assert parameters(module.config) == ["settings", "codes"]  # type: ignore[attr-defined]
+    params.section(f"backbones.{name}", module.Settings)  # type: ignore[attr-defined]
+
+
 def test_an_unknown_provider_is_told_which_exist() -> None:
     with pytest.raises(ParamsError, match="llm has: prices, kinematic, openai"):
         provider("opnai", "m")

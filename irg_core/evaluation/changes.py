@@ -2,10 +2,11 @@
 
 Rows are compared clip by clip. All comparisons are one family of questions: that a verdict holds at 5 % is said of the
 whole table (Holm), not of one cell of it. A gain by the evaluator that a model was rewarded by counts for nothing
-unless the held-out one sees it too, and unless the motions stay as real and as possible as they were.
+unless the held-out one sees it too, and unless the motions stay as real and as possible as they were. A number that
+is itself rewarded, such as the facts fulfilled, is marked, and alone it is no witness either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from irg_core.evaluation.paired import difference, holm
@@ -17,6 +18,8 @@ SURE = 0.05
 REWARDING = "reward"
 """The evaluator that enters the making of data and Stage 3."""
 HELD_OUT, REWARDED = "held-out", "rewarding"
+REWARDED_ITSELF = "motion, rewarded"
+"""Judge of a number that needs no evaluator and is a reward of Stage 3."""
 METRICS = {
     "r3": "R@3 in pools",
     "gallery_r3": "R@3 in the gallery",
@@ -42,8 +45,14 @@ def chain(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     return [*pairwise(last), *refined]
 
 
-def steps(values: Sequence[Values], subset: str, compared: Sequence[tuple[Row, Row]], seed: int) -> list[Step]:
-    """What became of each number from the first row of a pair to the second, over the clips of one subset."""
+def steps(
+    values: Sequence[Values], subset: str, compared: Sequence[tuple[Row, Row]], seed: int,
+    rewarded: Collection[str] = (),
+) -> list[Step]:  # fmt: skip
+    """What became of each number from the first row of a pair to the second, over the clips of one subset.
+
+    `rewarded` names the metrics that are rewards of Stage 3.
+    """
     table = {((one.row, one.motion), one.evaluator, one.metric): one for one in values if one.subset == subset}
     places = sorted({(evaluator, metric) for _, evaluator, metric in table if metric in METRICS}, key=_order)
     found = [
@@ -60,7 +69,7 @@ def steps(values: Sequence[Values], subset: str, compared: Sequence[tuple[Row, R
             verdict = BETTER if (apart.mean < 0) == (metric in LOWER_IS_BETTER) else WORSE
         effects[pair].append(
             Effect(
-                _judge(evaluator),
+                REWARDED_ITSELF if evaluator == BODILY and metric in rewarded else _judge(evaluator),
                 METRICS[metric],
                 before.mean,
                 before.mean + apart.mean,
@@ -79,9 +88,13 @@ def flags(effects: Sequence[Effect]) -> list[str]:
     for name in (METRICS["r3"], METRICS["gallery_r3"]):
         of_name = [effect for effect in effects if effect.name == name]
         is_rewarded = any(one.judge == REWARDED and one.verdict == BETTER for one in of_name)
-        doubted = [one for one in of_name if one.judge not in (REWARDED, BODILY) and one.verdict != BETTER]
+        doubted = [one for one in of_name if one.judge.startswith(HELD_OUT) and one.verdict != BETTER]
         if is_rewarded:
             found += [f"the rewarding evaluator sees a gain in {name}, {one.judge} {_doubt(one)}" for one in doubted]
+    witnesses = [one for one in effects if one.judge.startswith(HELD_OUT) and one.name.startswith("R@3")]
+    if witnesses and not any(one.verdict == BETTER for one in witnesses):
+        own = [one.name for one in effects if one.judge == REWARDED_ITSELF and one.verdict == BETTER]
+        found += [f"a gain in {name}, which is rewarded itself; no held-out evaluator sees R@3 gain" for name in own]
     gains = [effect for effect in effects if effect.verdict == BETTER and effect.name.startswith("R@3")]
     losses = [effect for effect in effects if effect.verdict == WORSE and not effect.name.startswith("R@3")]
     if gains and losses:

@@ -28,7 +28,7 @@ from irg_core.records.audit import Twin
 from irg_core.records.material import Material
 from irg_core.records.motion import MotionTokens, Phase, Split
 from irg_core.records.training import Example, Goal, Segment
-from irg_core.training import loop
+from irg_core.training.rows import IGNORED, encode
 
 EVEN = dict.fromkeys(("flaw_kind", "action", "length", "difficulty"), 0.0)
 PARAMS = ComposeParams(
@@ -275,9 +275,9 @@ def test_sizes_are_those_that_the_trainer_reads() -> None:
     answer = [Segment("[plan]walk[/plan]", True), Segment("<Motion><Motion_1><Motion_2></Motion>", False)]
     example = Example("e", "trace", "train", "walk <Motion><Motion_3></Motion>", [*answer, Segment("ön", True)], [])
     (found,) = counted([example], vocabulary.encode_all)
-    (encoded,) = loop.encode([example], vocabulary)
+    (encoded,) = encode([example], vocabulary)
     assert found.prompt_tokens + found.answer_tokens == len(encoded.ids)
-    assert found.supervised_tokens == sum(label != loop.IGNORED for label in encoded.labels)
+    assert found.supervised_tokens == sum(label != IGNORED for label in encoded.labels)
     assert found.codes == 3
 
 

@@ -98,3 +98,16 @@ def test_a_chain_compares_last_motions_from_model_to_model_and_final_ones_with_f
         (("stage2", "first"), ("stage2", "final")),
         (("stage3", "first"), ("stage3", "final")),
     ]
+
+
+def test_a_number_that_is_rewarded_is_marked_and_no_witness() -> None:
+    """The same gain in facts fulfilled: a finding where nothing rewards it, a doubt where Stage 3 was paid for it."""
+    rows = []
+    for place in (("report", "r3"), ("motion", "fulfilled")):
+        rows.append(values(BASE, *place, hits(0.4, 1)))
+        rows.append(values(FINAL, *place, hits(0.4 if place[0] == "report" else 0.7, 2)))
+    (free,), (paid,) = (steps(rows, "synthetic", [(BASE, FINAL)], 3, rewarded) for rewarded in ((), ("fulfilled",)))
+    assert verdicts(free)["motion", "facts fulfilled"] == "better"
+    assert free.flags == []
+    assert verdicts(paid)["motion, rewarded", "facts fulfilled"] == "better"
+    assert paid.flags == ["a gain in facts fulfilled, which is rewarded itself; no held-out evaluator sees R@3 gain"]

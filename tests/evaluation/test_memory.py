@@ -18,7 +18,7 @@ def answer(done: Counter[str], fails_at: str, batch: Batch) -> dict[str, Answer]
     if fails_at in prompts:
         raise KeyboardInterrupt
     done.update(f"{mode}/{key}" for key in prompts)
-    return {key: Answer(text, [1, 2], [-0.1, -1 / 3], "single") for key, text in prompts.items()}
+    return {key: Answer(text, [1, 2], [-0.1, -1 / 3], "single", []) for key, text in prompts.items()}
 
 
 def test_what_was_answered_before_a_kill_is_not_answered_again(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from irg_core.records.reasoning import Distance, Probed
 LIMITS = section("kinematics", KinematicsParams)
 WORDS = section("verify", VerifyParams)
 MAKING = section("inject", InjectParams)
-SAMPLING = Sampling(seed=1, temperature=1.0, max_tokens=300, max_codes=60, max_text=8, max_rounds=3, batch=8)
+SAMPLING = Sampling(seed=1, temperature=1.0, top_p=1.0, max_tokens=300, max_codes=60, max_text=8, max_rounds=3, batch=8)
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,7 @@ def test_a_tokenizer_that_moves_every_joint_by_a_centimetre_is_off_by_ten_millim
     )
     measured = found(tokenizer.compute(drawn))
     assert measured["mpjpe"] == pytest.approx(10.0)
+    assert measured["mpjpe_root"] == pytest.approx(0.0, abs=1e-9)
     assert measured["codes_used"] == 4
     shares = np.array([2, 2, 1, 1]) / 6
     assert measured["code_perplexity"] == pytest.approx(np.prod(shares**-shares))
