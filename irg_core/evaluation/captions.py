@@ -1,7 +1,5 @@
 """What models say of real motions: the caption task, put to every kind of model that was trained on it."""
 
-from dataclasses import replace
-
 from irg_core.dialogue import motion
 from irg_core.evaluation.answers import Asked, Kind, told
 from irg_core.tasks import caption
@@ -19,6 +17,5 @@ def captions(asked: Asked, kind: Kind) -> list[str]:
         goal.caption_id: caption.TEMPLATES[0].format(motion=motion(tokens))
         for goal, tokens in zip(asked.goals, codes, strict=True)
     }
-    brief = replace(asked, sampling=replace(asked.sampling, max_tokens=asked.sampling.max_text))
-    (answers,) = told(brief, [("text", prompts)])
+    (answers,) = told(asked, [("text", prompts)])
     return [answers[goal.caption_id].text.strip() for goal in asked.goals]

@@ -70,7 +70,9 @@ def trace_batch(weights: Path, threads: int, sampling: Sampling, batch: dict[str
     texts = {key: f"{one.begun}{GENERATE}{dialogue.motion(one.codes)}{GENERATED}" for key, one in shown.items()}
     prompts = {key: dialogue.prompt(one.goal) for key, one in shown.items()}
     begun = {key: vocabulary.encode(text) for key, text in texts.items()}
-    answers = generate(language, prompts, "enforced", sampling, begun)
+    # A first try that leaves no token to be said about it would not be the model's own either.
+    begun = {key: ids for key, ids in begun.items() if len(ids) < sampling.max_tokens}
+    answers = generate(language, {key: prompts[key] for key in begun}, "enforced", sampling, begun)
     rest = {key: answer.text.removeprefix(texts[key]) for key, answer in answers.items()}
     due = {key: _before_refinement(prompts[key], texts[key], rest[key], language) for key in rest}
     words = vocabulary.encode(f" {dialogue.SENTINEL}[/assess]")

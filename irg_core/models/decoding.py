@@ -170,12 +170,13 @@ class MotionGuide(Guide):
 
 
 class TextGuide(Guide):
-    """Plain text up to `<end>`."""
+    """Plain text up to `<end>`, or as long as a stretch of text may be."""
 
     def steps(self) -> Steps:
-        while (yield "text or end") != self.symbols.vocabulary.end:
-            pass
-        self.stop = "end"
+        for _ in range(self.sampling.max_text):
+            if (yield "text or end") == self.symbols.vocabulary.end:
+                self.stop = "end"
+                return
 
 
 class FreeGuide(Guide):

@@ -27,8 +27,8 @@ from tests.checkouts import Checkout, copy_of_the_project
 
 TINY = {
     "clips: 2000": "clips: 12",
-    "net: {width: 192, depth: 2, codes: 256, code_width: 128}": "net: {width: 16, depth: 1, codes: 16, code_width: 8}",
-    "steps: 1200": "steps: 100",
+    "net: {width: 256, depth: 3, codes: 256, code_width: 32}": "net: {width: 16, depth: 1, codes: 16, code_width: 8}",
+    "steps: 3500": "steps: 100",
     "precision: bfloat16": "precision: float32",
     "threads: 2": "threads: 1",
     "batch: 32\n  window: 64": "batch: 8\n  window: 32",
