@@ -4,6 +4,7 @@ import inspect as signatures
 import itertools
 import os
 import re
+import shlex
 import sys
 import time
 from collections import Counter
@@ -47,8 +48,8 @@ def inspect(
     found = look(folder, format or guess_format(folder), takes)
     _show(found)
     entry = {name or _as_name(folder): {"format": found.format, "root": str(folder), **found.options}}
-    print(f"\n`irg corpus add {folder}` does what follows.")
-    print("To put it in, paste this below `corpora:` in params.yaml, then run `dvc repro`:\n")
+    print(f"\nTo put it in, say `irg corpus add {shlex.quote(str(folder))}`, which writes this below `corpora:` in params.yaml,")
+    print("or paste it there yourself; then run `dvc repro`:\n")
     print(_as_yaml(entry).rstrip())
 
 
