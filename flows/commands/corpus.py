@@ -48,7 +48,8 @@ def inspect(
     found = look(folder, format or guess_format(folder), takes)
     _show(found)
     entry = {name or _as_name(folder): {"format": found.format, "root": str(folder), **found.options}}
-    print(f"\nTo put it in, say `irg corpus add {shlex.quote(str(folder))}`, which writes this below `corpora:` in params.yaml,")
+    command = f"irg corpus add {shlex.quote(str(folder))}"
+    print(f"\nTo put it in, say `{command}`, which writes this below `corpora:` in params.yaml,")
     print("or paste it there yourself; then run `dvc repro`:\n")
     print(_as_yaml(entry).rstrip())
 
