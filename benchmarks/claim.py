@@ -25,6 +25,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from irg_core.records.evaluation import Values
 from irg_core.records.motion import MotionTokens, Split
 from irg_core.records.training import Example
 from irg_core.tables import commit, read, read_all
+from irg_core.training.packing import batches
 from pipelines.train_base import example
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -200,9 +203,11 @@ def _over(values: Tree, changes: Tree, place: str) -> Tree:
 def fingerprint(params: Tree) -> str:
     """Of parameters and code: work of another question is never gone on with."""
     digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode())
-    for folder in ("irg_core", "pipelines"):
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(file.read_bytes())
+    code = [file for folder in ("irg_core", "pipelines") for file in (ROOT / folder).rglob("*") if file.is_file()]
+    own = [ROOT / "dvc.yaml", *(ROOT / "benchmarks").glob("claim*.py")]
+    for file in sorted([file for file in code if file.suffix != ".pyc"] + own):
+        digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    digest.update(" ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "transformers")).encode())
     return digest.hexdigest()[:12]
 
 
@@ -257,15 +262,14 @@ def controls(place: Place) -> dict[str, str]:
     tables = {name: place.root / "data" / "examples" / f"{name}.parquet" for name in ("base", "stage1", "stage2")}
     if not tables["base"].exists():
         commit(tables["base"], base_examples(place), Example)
-    share = {name: supervised_share(table) for name, table in tables.items()}
-    spent = {name: _spent(place.params[f"train_{name}"], share[name]) for name in ("stage1", "stage2")}
+    spent = {name: supervised(tables[name], place.params[f"train_{name}"]) for name in ("stage1", "stage2")}
     wanted = {
         "base+1": ("base", "base", spent["stage1"], "direct"),
         "base+": ("base", "base", spent["stage1"] + spent["stage2"], "direct"),
         "stage1+": ("stage1", "stage1", spent["stage2"], "composed"),
     }
-    for name, (start, table, supervised, _) in wanted.items():
-        steps = max(1, round(supervised / _spent({**place.params["train_stage1"], "steps": 1}, share[table])))
+    for name, (start, table, tokens, _) in wanted.items():
+        steps = steps_for(tables[table], place.params["train_stage1"], tokens)
         apart = Place(place.root / "controls" / name, changed(place.params, {"train_stage1.steps": steps}))
         if not (apart.root / "data").exists():
             (apart.root / "data").symlink_to(place.root / "data")
@@ -286,15 +290,28 @@ def base_examples(place: Place) -> Iterator[Example]:
     return counted(rows, Vocabulary.load(data / "models" / "base").encode_all)
 
 
-def supervised_share(table: Path) -> float:
-    """Of all tokens of the train examples."""
-    rows = [row for row in read(table, Example) if row.split == "train"]
-    return sum(row.supervised_tokens for row in rows) / sum(row.prompt_tokens + row.answer_tokens for row in rows)
+def supervised(table: Path, params: Tree) -> int:
+    """Supervised tokens that a training with these parameters sees."""
+    return sum(islice(_by_step(table, params), params["steps"]))
 
 
-def _spent(params: Tree, share: float) -> float:
-    """Supervised tokens of a training: a step takes `tokens`, hardly any of them padding."""
-    return float(params["steps"] * params["tokens"] * params.get("accumulate", 1) * share)
+def steps_for(table: Path, params: Tree, tokens: int) -> int:
+    """Steps after which it has seen so many of them."""
+    seen = 0
+    for step, some in enumerate(_by_step(table, params), start=1):
+        seen += some
+        if seen >= tokens:
+            return step
+    raise AssertionError("batches have no end")
+
+
+def _by_step(table: Path, params: Tree) -> Iterator[int]:
+    """Supervised tokens of each step, without end. Counted, not estimated: how full a batch is depends on its rows."""
+    train = [row for row in read(table, Example) if row.split == "train"]
+    fits = [row for row in train if row.prompt_tokens + row.answer_tokens <= params["longest"]]
+    lengths = np.array([row.prompt_tokens + row.answer_tokens for row in fits])
+    for batch in batches(lengths, params["tokens"], params["seed"]):
+        yield sum(fits[row].supervised_tokens for row in batch)
 
 
 # ---- ablations -------------------------------------------------------------------------------------------------------

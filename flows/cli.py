@@ -22,7 +22,6 @@ COMMANDS = {
 }  # fmt: skip
 """Each command's file in flows/commands/, and what stands for it there where that has another name."""
 DEBUG = "--debug"
-INTERRUPTED = 130
 HERE = Path(__file__).with_name("commands")
 
 

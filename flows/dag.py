@@ -1,6 +1,8 @@
 """What DVC knows of this checkout: which stages are not up to date and why, what they cost last, and its cache."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,10 @@ from typing import Any
 from irg_core.errors import FactoryError
 
 COSTS = Path("runs/costs.jsonl")
+
+
+class Busy(FactoryError):
+    """Another DVC works in this checkout, and must not be kept from its locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +28,66 @@ class Stale:
 
 @contextmanager
 def repository() -> Iterator[Any]:
-    """DVC's view of this checkout. Its errors become one sentence."""
+    """DVC's view of this checkout. Its errors become one sentence; `Busy` is that somebody else has a lock."""
     from dvc.exceptions import DvcException
+    from dvc.lock import LockError
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
     try:
         with Repo() as repo:
             yield repo
+    except LockError as error:
+        raise Busy(f"DVC: {' '.join(str(error).split())}") from error
     except (DvcException, SCMError) as error:
         raise FactoryError(f"DVC: {' '.join(str(error).split())}") from error
+
+
+def processes() -> Iterator[tuple[int, list[str]]]:
+    """Every DVC that works in this checkout or in a folder of it, with its command line."""
+    import psutil
+
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        words, place = process.info["cmdline"] or [], process.info["cwd"]
+        is_dvc = any(Path(word).name in ("dvc", "flows.dvc") for word in words[:4])
+        if is_dvc and place and _is_here(Path(place)) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            yield process.pid, words
+
+
+def _is_here(place: Path) -> bool:
+    """Whether DVC takes this checkout for the one that a folder belongs to."""
+    return next((folder for folder in (place, *place.parents) if (folder / ".dvc").is_dir()), place) == Path.cwd()
+
+
+def build() -> int | None:
+    """The process of a build that is under way in this checkout, whoever began it."""
+    return next((pid for pid, words in processes() if "repro" in words or {"exp", "run"} <= set(words)), None)
+
+
+def look() -> None:
+    """Raise `Busy` while a build is under way."""
+    if pid := build():
+        raise Busy(f"a build is under way (process {pid}); wait until it ends")
+
+
+def environment() -> dict[str, str]:
+    """What a DVC of ours is started with: a stage that says `python` gets the Python that runs here."""
+    path = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), os.environ.get("PATH")]))
+    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def stale(targets: Sequence[str] = ()) -> list[Stale]:
     """The stages that `dvc repro` would look at again, in the order of work; all of them, or those of the targets.
 
-    What follows a changed stage is among them, though it may turn out that nothing has changed for it.
+    What follows a changed stage is among them, though it may turn out that nothing has changed for it. Raises `Busy`
+    while a build is under way: a build that cannot have its lock back when a stage of it ends is lost.
     """
     import networkx as nx  # type: ignore[import-untyped]
+    from dvc.repo import lock_repo
 
-    with repository() as repo:
+    look()
+    with repository() as repo, lock_repo(repo):
+        look()  # one that began meanwhile; from here on none can
         graph = nx.relabel_nodes(repo.index.graph, lambda stage: stage.addressing)
         wanted = _wanted(repo, graph, targets)
         found = {name: list(_reasons(told)) for name, told in repo.status(targets=list(targets) or None).items()}

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
 
 from flows import rebuild
 from irg_core import plugins
@@ -19,6 +20,8 @@ from irg_core.params import PATH, mapping
 from pipelines.ingest import opened
 
 AS_IT_STANDS = "as in params.yaml"
+IN_COMMANDS = {"fetch": "captions", "evaluate.models": "weights"}
+"""What of their entries dvc.yaml writes bare into the command line of a shell; `corpora.*.root` stands in quotes."""
 
 Up = Literal["found out", "y", "z", "x", "-y", "-z", "-x"]
 Depth = Literal["clips", "captions", "assessments", "examples"]
@@ -107,6 +110,8 @@ def check_corpus(corpus: str, entry: dict[str, Any]) -> None:
     """That `ingest` can open it and finds a motion file there. Raises what `ingest` would raise."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", corpus):
         raise WrongForm(f"{corpus!r} is no name for a corpus; take lower-case letters, digits, - and _")
+    if {yaml.safe_load(corpus), YAML(typ="safe").load(corpus)} != {corpus}:
+        raise WrongForm(f"{corpus!r} is no name for a corpus, for YAML reads it as something else; add a letter")
     root = entry.get("root")
     if not isinstance(root, str) or not root:
         raise ParamsError(f"{PATH}: corpora.{corpus} has no 'root'; name the folder with its motions")
@@ -198,15 +203,52 @@ FORMS: dict[str, type[Form]] = {form.title: form for form in (Everything, DataEn
 def work_of(deployment: str, parameters: dict[str, Any]) -> rebuild.Work:
     """What a filled-in form asks for, checked as far as can be without doing it. Raises a `FactoryError`."""
     try:
-        work = FORMS[deployment](**parameters).work()
+        return _checked(FORMS[deployment](**parameters).work())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise WrongForm(f"{place}: {first['msg']}") from error
+    except FactoryError:
+        raise
+    except Exception as error:  # whatever a value does to the code that tries it, other runs must not suffer for it
+        told = " ".join(str(error).split())
+        raise WrongForm(f"a value of this form cannot be used ({type(error).__name__}: {told:.300})") from error
+
+
+def _checked(work: rebuild.Work) -> rebuild.Work:
+    if work.saved_as and not rebuild.slug(work.saved_as):
+        raise WrongForm(f"saved_as: {work.saved_as!r} has nothing to name a file by; take letters a-z, digits and -")
+    _check_mappings(work.changes, yaml.safe_load(PATH.read_text(encoding="utf-8")), "")
     changed = work.changed()
+    _check_commands(work.changes, changed)
     for corpus in work.changes.get("corpora", {}):
         check_corpus(corpus, changed["corpora"][corpus])
     return work
+
+
+def _check_mappings(changes: dict[str, Any], stands: dict[str, Any], place: str) -> None:
+    """That what holds others is changed key by key; anything else in its place would take them all away."""
+    for key, change in changes.items():
+        now = stands.get(key)
+        if isinstance(now, dict) and not isinstance(change, dict):
+            raise WrongForm(f"changes: {place}{key} is a mapping in {PATH}, and {change!r:.60} is none; name its keys")
+        if isinstance(now, dict) and place != "corpora.":  # what an entry may hold is up to its format
+            _check_mappings(change, now, f"{place}{key}.")
+
+
+def _check_commands(changes: dict[str, Any], changed: dict[str, Any]) -> None:
+    """That a shell can make nothing of the values but words. The keys stand in params.yaml already."""
+    for place, field in IN_COMMANDS.items():
+        touched, entries = changes, changed
+        for part in place.split("."):
+            touched, entries = touched.get(part, {}), entries[part]
+        for name in touched:
+            value = entries[name][field]
+            if not isinstance(value, str) or not re.fullmatch(r"[\w./][\w./-]*", value):
+                raise WrongForm(
+                    f"{place}.{name}.{field}: {value!r:.60} cannot stand in a command line; "
+                    "take a path of letters, digits and . _ / -"
+                )
 
 
 def schema(form: type[Form]) -> dict[str, Any]:

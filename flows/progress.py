@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from flows.app import REPORTS
 from flows.prefect_api import Api
@@ -30,6 +31,7 @@ PAGES = {
     "report": "report.html",
 }
 """Stages to the page of data/reports that a person opens first."""
+Outcome = Literal["done", "failed", "cancelled"]
 
 
 @dataclass
@@ -70,14 +72,14 @@ class Progress:
             self._running, self._since = found["stage"], time.time()
             self.rows[self._running] = Row(self._running, "running", None, "")
         elif line.startswith("ERROR") and self._running:
-            self.rows[self._running].outcome = "failed"
-            self._close()
+            self._close("failed")
         else:
             return
         self._tell()
 
-    def end(self) -> None:
-        self._close()
+    def end(self, outcome: Outcome) -> None:
+        """The run is over; a stage that was under way shares its outcome."""
+        self._close(outcome)
         self._tell()
         if lines := [f"- {link(path, self._page())}" for path in self._pages()]:
             self._show(Report(self._key("pages"), "markdown", "pages to look at", "\n".join(lines)))
@@ -88,9 +90,9 @@ class Progress:
         kept = len(self.rows) - len(ran)
         return f"{len(ran)} stages ran, {kept} were up to date" + (f": {', '.join(ran)}" if ran else "")
 
-    def _close(self) -> None:
+    def _close(self, outcome: Outcome = "done") -> None:
         if row := self.rows.get(self._running):
-            row.outcome = "done" if row.outcome == "running" else row.outcome
+            row.outcome = outcome
             row.seconds = round(time.time() - self._since, 1)
             row.result = _summary(row.stage, self._since)
         self._running = ""
@@ -132,7 +134,7 @@ class Progress:
         self.teller.tell(told)
 
     def _key(self, what: str) -> str:
-        return slug(f"{self.work.title} {what}")
+        return slug(f"{self.work.title[:60]} {what}")
 
 
 def _summary(stage: str, since: float) -> str:

@@ -4,6 +4,7 @@ Each is a `Work`: parameters to change, and DVC targets in steps of one `dvc rep
 `dvc repro` would not compute, and `commands` spells out how to do the same from the shell.
 """
 
+import hashlib
 import re
 import shlex
 from collections.abc import Iterable
@@ -48,10 +49,18 @@ class Work:
 
     @property
     def overlay(self) -> Path | None:
-        """Where the changes are kept, so that they can be made again; None where there are none."""
+        """Where the changes are kept, so that they can be made again; None where there are none.
+
+        Without a name of the user's, other changes are another file: no run takes away how to repeat one before it.
+        """
         if not self.changes:
             return None
-        return OVERLAYS / f"{slug(self.saved_as or self.title)}.yaml"
+        of_them = hashlib.sha256(self._kept.encode(errors="replace")).hexdigest()[:8]
+        return OVERLAYS / f"{slug(self.saved_as) or f'{slug(self.title)}-{of_them}'}.yaml"
+
+    @property
+    def _kept(self) -> str:
+        return str(yaml.safe_dump(self.changes, sort_keys=False, allow_unicode=True))
 
     @property
     def commands(self) -> str:
@@ -67,7 +76,7 @@ class Work:
         """Keep the changes as an overlay, and make them in params.yaml."""
         if self.overlay is None:
             return
-        write_text(self.overlay, yaml.safe_dump(self.changes, sort_keys=False, allow_unicode=True))
+        write_text(self.overlay, self._kept)
         before = PATH.read_text(encoding="utf-8")
         if (after := overlaid(before, self.changes, str(self.overlay))) != before:
             write_text(PATH, after)

@@ -24,7 +24,7 @@ import psutil
 from flows import server
 from flows.forms import work_of
 from flows.prefect_api import RUNNING, Api, Refused, Silent, own_labels, state
-from flows.progress import Progress
+from flows.progress import Outcome, Progress
 from flows.rebuild import Step, Work
 from flows.stage import PARENT, masked
 from flows.telling import Teller
@@ -83,8 +83,7 @@ def main(run_id: str) -> int:
     # The next run may begin; a server that is away now is told when it is back.
     level = logging.INFO if outcome["name"] == "Completed" else logging.ERROR
     teller.log(outcome["message"], level)
-    teller.tell(lambda api: api.set_state(run_id, outcome))
-    teller.finish()
+    teller.end(outcome)
     return 0
 
 
@@ -113,16 +112,22 @@ def _do(work: Work, teller: Teller, stop: Stop, lock: IO[str], run_id: str) -> s
     _wait_for_others(teller, stop)
     work.apply()
     progress.begin()
-    for step in work.steps:
-        for _ in range(ATTEMPTS):
-            if not LOCKED.search(why := _repro(step, progress, teller, stop, lock, run_id)):
-                break
-            _wait_for_others(teller, stop)
-            stop.wished.wait(1.0)
-        if why:
-            progress.end()
-            raise StepFailed(why)
-    progress.end()
+    outcome: Outcome = "failed"
+    try:
+        for step in work.steps:
+            for _ in range(ATTEMPTS):
+                if not LOCKED.search(why := _repro(step, progress, teller, stop, lock, run_id)):
+                    break
+                _wait_for_others(teller, stop)
+                stop.wished.wait(1.0)
+            if why:
+                raise StepFailed(why)
+        outcome = "done"
+    except Stopped:
+        outcome = "cancelled"
+        raise
+    finally:
+        progress.end(outcome)
     return progress.said()
 
 
@@ -147,7 +152,8 @@ def _repro(step: Step, progress: Progress, teller: Teller, stop: Stop, lock: IO[
         if NOISE.match(line):
             continue
         teller.log(line, logging.ERROR if line.startswith("ERROR") else logging.INFO)
-        progress.read(line)
+        if not stop.wished.is_set():  # a stage that we end does not fail
+            progress.read(line)
         if failed := FAILED.match(line):
             why = why or _reason(failed, before)
         before = line

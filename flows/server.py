@@ -5,7 +5,9 @@ usual port, is left alone; stages report to it if PREFECT_API_URL names it.
 """
 
 import fcntl
+import hashlib
 import http.client
+import ipaddress
 import os
 import signal
 import socket
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,6 +45,9 @@ NEEDED = {
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"),
 }
 
+ROOMS = ("flows", "pipelines", "irg_core")
+"""Folders of the code that server and worker run: forms are checked by what reads a corpus."""
+
 
 class ServerError(FactoryError):
     """Our Prefect server does not come up, or there is none to speak of."""
@@ -53,6 +59,8 @@ class Server:
 
     pid: int
     port: int
+    source: str = ""
+    """Of the code that it runs (`source`); servers that are older than this field say none."""
 
     @property
     def page(self) -> str:
@@ -68,6 +76,23 @@ def environment(*more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in {*NEEDED, *more} or name.startswith("PYTHON")}
     near = ",".join(filter(None, [kept.get("NO_PROXY"), "127.0.0.1", "localhost"]))
     return {**kept, "NO_PROXY": near}
+
+
+def source() -> str:
+    """Names the state of our code, as a process that starts now would run it."""
+    told = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted(Path(__file__).parents[1].joinpath(room).rglob("*.py")):
+            told.update(path.as_posix().encode() + b"\0" + path.read_bytes())
+    return told.hexdigest()[:16]
+
+
+def is_near(api: str) -> bool:
+    """Whether an address is one of this machine's own, to which no proxy leads."""
+    with suppress(ValueError):
+        host = urllib.parse.urlsplit(api).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def address() -> str | None:
@@ -98,9 +123,9 @@ def start() -> Server:
         if server := running():
             _wait(server, None)
             return server
-        port = _port()
+        port, code = _port(), source()
         process = _launch(port)
-        server = Server(process.pid, port)
+        server = Server(process.pid, port, code)
         for file in (STATE, LAST):
             write_json(file, asdict(server))
         _wait(server, process)
@@ -125,7 +150,7 @@ def stop() -> Server | None:
 
 def answers(api: str, seconds: float) -> str:
     """Why no Prefect API answers at this address; empty if one does."""
-    direct = [urllib.request.ProxyHandler({})] if api.startswith("http://127.0.0.1:") else []
+    direct = [urllib.request.ProxyHandler({})] if is_near(api) else []
     try:
         with urllib.request.build_opener(*direct).open(f"{api}/health", timeout=seconds) as reply:
             return "" if reply.read(16).strip() == b"true" else "what answers there is no Prefect API"

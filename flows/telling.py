@@ -7,16 +7,20 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from flows import server
 from flows.prefect_api import Api, Refused, Silent
 from flows.stage import masked
+from irg_core.files import read_json, write_json
 
 Told = Callable[[Api], object]
 PAUSE = 0.5
 """Seconds between two attempts to reach a server."""
-PATIENCE = 3600.0
-"""Seconds after the work, until nobody is told any more that it is done."""
+PATIENCE = 60.0
+"""Seconds after the work, until a run waits no longer for a server; its outcome is kept for the worker to tell."""
+UNTOLD = server.HOME / "untold"
+"""Outcomes that no server has heard yet, a file a run."""
 MOST_LINES = 100
 """Log lines of one request."""
 
@@ -39,8 +43,11 @@ class Teller:
         print(line, flush=True)
         self._asked.put((level, masked(line)))
 
-    def finish(self) -> None:
-        """Wait until all is told, or nobody was there to hear it for an hour."""
+    def end(self, outcome: dict[str, str]) -> None:
+        """The last word. Returns when all is told, or when nobody was there for long enough; then the word is kept."""
+        kept = UNTOLD / f"{self.run}.json"
+        write_json(kept, outcome)
+        self.tell(lambda api: _close(self.run, outcome, kept, api))
         self._over_at = time.monotonic()
         self._over.set()
         self._asked.put(None)
@@ -83,6 +90,20 @@ class Teller:
             except Silent:
                 pass
             time.sleep(PAUSE)
+
+
+def catch_up(api: Api) -> None:
+    """Tell how runs ended that found no server to hear it."""
+    for kept in sorted(UNTOLD.glob("*.json")):
+        try:
+            _close(kept.stem, read_json(kept), kept, api)
+        except Refused:  # the server knows no such run any more
+            kept.unlink(missing_ok=True)
+
+
+def _close(run: str, outcome: dict[str, str], kept: Path, api: Api) -> None:
+    api.set_state(run, outcome)
+    kept.unlink(missing_ok=True)
 
 
 def _log(run: str, level: int, lines: list[str], api: Api) -> None:

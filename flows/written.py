@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,12 @@ class Written:
     features: np.ndarray
 
 
-def folder_for(goal: str) -> Path:
-    return GENERATED / (re.sub(r"[^a-z0-9]+", "-", goal.lower())[:LETTERS].strip("-") or "motion")
+def folder_for(goal: str, seed: int) -> Path:
+    """A folder for an answer, named by goal and seed; where not every letter of the goal is in it, its hash is."""
+    whole = re.sub(r"[^a-z0-9]+", "-", goal.lower()).strip("-")
+    words = whole[:LETTERS].strip("-")
+    mark = "" if words == whole != "" and goal.isascii() else sha256(goal.encode()).hexdigest()[:8]
+    return GENERATED / "-".join(filter(None, [words or "motion", mark, str(seed)]))
 
 
 def write(said: Said, tokenizer: MotionTokenizer, out: Path) -> Written:

@@ -66,14 +66,20 @@ def test_a_job_that_fails_is_named_and_not_marked(tmp_path: Path) -> None:
     assert not (place.root / "done" / "one.json").exists()
 
 
-def test_controls_see_as_many_supervised_tokens(tmp_path: Path) -> None:
-    rows = [
-        Example(f"{n}", "base", "train", "", [], [], prompt_tokens=30, answer_tokens=20, supervised_tokens=10)
-        for n in range(4)
-    ]
-    commit(tmp_path / "rows.parquet", rows, Example)
-    assert claim.supervised_share(tmp_path / "rows.parquet") == pytest.approx(0.2)
-    assert claim._spent({"steps": 10, "tokens": 100, "accumulate": 2}, 0.2) == pytest.approx(400.0)
+def test_controls_see_as_many_supervised_tokens_as_batches_really_hold(tmp_path: Path) -> None:
+    """Three of 30 fit into a batch of 100, which is then not full; two of 50 fill it."""
+    for name, prompt, answer in (("short", 20, 10), ("long", 30, 20)):
+        rows = [
+            Example(f"{n}", "base", "train", "", [], [], prompt_tokens=prompt, answer_tokens=answer,
+                    supervised_tokens=answer)
+            for n in range(12)
+        ]  # fmt: skip
+        huge = Example("huge", "base", "train", "", [], [], prompt_tokens=60, answer_tokens=9, supervised_tokens=9)
+        commit(tmp_path / f"{name}.parquet", [*rows, huge], Example)
+    params = {"steps": 8, "tokens": 100, "seed": 1, "longest": 60}
+    assert claim.supervised(tmp_path / "short.parquet", params) == 8 * 30
+    assert claim.supervised(tmp_path / "long.parquet", params) == 8 * 40
+    assert claim.steps_for(tmp_path / "long.parquet", params, 8 * 30) == 6
 
 
 def _values(row: str, numbers: list[float]) -> Values:

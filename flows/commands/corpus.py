@@ -28,6 +28,8 @@ from irg_core.summaries import FOLDER as SUMMARIES
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
+NEEDED = ("format", "root")
+"""What every corpus's entry says."""
 MOST_FILES = 100_000
 """Files looked at to tell a folder's format."""
 MOST_READ = 300
@@ -48,7 +50,7 @@ def inspect(
     found = look(folder, format or guess_format(folder), takes)
     _show(found)
     entry = {name or _as_name(folder): {"format": found.format, "root": str(folder), **found.options}}
-    command = f"irg corpus add {shlex.quote(str(folder))}"
+    command = _command("add", folder, name=name, format=format)
     print(f"\nTo put it in, say `{command}`, which writes this below `corpora:` in params.yaml,")
     print("or paste it there yourself; then run `dvc repro`:\n")
     print(_as_yaml(entry).rstrip())
@@ -79,7 +81,7 @@ def add(
     found = look(folder, format, takes, {key: value for key, value in options.items() if key != "licence"})
     if not found.takes:
         reason = f"{found.refused[0].reason}: {found.refused[0].detail}" if found.refused else "no motion in it"
-        raise SourceError(f"{folder} gives no take ({reason}); `irg corpus inspect {folder}` tells more")
+        raise SourceError(f"{folder} gives no take ({reason}); `{_command('inspect', folder)}` tells more")
     chosen = name or _as_name(folder)
     entry = {"format": format, "root": str(_root(folder)), **found.options, **options}
     text = with_entry(PATH.read_text(encoding="utf-8"), chosen, entry)
@@ -92,6 +94,12 @@ def add(
     print(f"\n{'would be written' if dry_run else 'written'} below `corpora:` in {PATH}:\n")
     print(_as_yaml({chosen: entry}).rstrip())
     print(f"\nNow: irg repro audit@{chosen}, then open data/reports/corpus/{chosen}.html")
+
+
+def _command(word: str, folder: Path, **options: str) -> str:
+    """A command line that can be pasted as it stands."""
+    given = [part for key, value in options.items() if value for part in (f"--{key}", value)]
+    return shlex.join(["irg", "corpus", word, str(folder), *given])
 
 
 @app.command("list")
@@ -107,10 +115,13 @@ def listed(as_json: Json = False) -> None:
     for row in rows:
         counts = ("–" if row[key] is None else f"{row[key]:,}" for key in ("clips", "captions"))
         rejected = sum(row["rejected"].values())
-        table.add_row(row["corpus"], row["format"], *counts, f"{rejected:,}", row["built"] or "never", row["root"])
+        format, root = (row[key] or "–" for key in NEEDED)
+        table.add_row(row["corpus"], format, *counts, f"{rejected:,}", row["built"] or "never", root)
     out = console()
     out.print(table)
     for row in rows:
+        if missing := [key for key in NEEDED if not row[key]]:
+            out.print(f"{row['corpus']}: {PATH} names no {' and no '.join(missing)}", markup=False)
         for reason, count in sorted(row["rejected"].items(), key=lambda pair: -pair[1]):
             out.print(f"{row['corpus']}: {count:,} × {reason}", markup=False)
 
@@ -128,8 +139,9 @@ def _state(name: str, entry: Any) -> dict[str, Any]:
         )
     built = SUMMARIES / f"ingest@{name}.json"
     made = built if built.exists() else clips
+    said = entry if isinstance(entry, dict) else {}
     return {
-        "corpus": name, "format": entry["format"], "root": entry["root"],
+        "corpus": str(name), **{key: str(said[key]) if said.get(key) else None for key in NEEDED},
         "clips": count(clips) if clips.exists() else None,
         "captions": count(captions) if captions.exists() else None,
         "rejected": dict(rejected),

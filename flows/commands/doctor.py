@@ -190,7 +190,9 @@ def locks() -> Iterator[Check]:
     """Locks that a kill left behind, and who holds the others."""
     import psutil
 
-    held = _dvc_processes()
+    from flows import dag
+
+    held = [pid for pid, _ in dag.processes()]
     gone = sorted(pid for pid in _holders(Path(".dvc/tmp/rwlock")) if not psutil.pid_exists(pid))
     if gone:
         told = f".dvc/tmp/rwlock names process {gone[0]}, which is gone"
@@ -215,10 +217,6 @@ def _holders(path: Path) -> set[int]:
         reading = [one for holds in found.get("read", {}).values() for one in holds]
         return {int(one["pid"]) for one in [*reading, *found.get("write", {}).values()]}
     return set()
-
-
-def _dvc_processes() -> list[int]:
-    return [pid for pid, words in _processes() if any(Path(word).name in ("dvc", "flows.dvc") for word in words[:3])]
 
 
 def orphans() -> Iterator[Check]:

@@ -40,7 +40,8 @@ def generate(
     if reader:
         reader.end()
     about = {"model": chosen.name, "mode": way, "seed": how.seed, "temperature": how.temperature}
-    made = written.write(said(goal, about, answer.text, answer.stop), tokenizer, out or written.folder_for(goal))
+    place = out or written.folder_for(goal, how.seed)
+    made = written.write(said(goal, about, answer.text, answer.stop), tokenizer, place)
     show(made, about, as_json)
 
 

@@ -52,7 +52,7 @@ def refine(
         raise ModelError(
             f"{chosen.name} finds nothing to refine in '{motion}'; tell it what to change with --instruction"
         )
-    show(written.write(told, tokenizer, out or written.folder_for(f"refined {goal}")), about, as_json)
+    show(written.write(told, tokenizer, out or written.folder_for(f"refined {goal}", how.seed)), about, as_json)
 
 
 def by_trace(

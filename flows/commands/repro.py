@@ -1,6 +1,5 @@
 """`irg repro`: `dvc repro` with a view of where it is, how fast it goes and what remains."""
 
-import os
 import re
 import signal
 import subprocess
@@ -42,6 +41,7 @@ def repro(
 ) -> None:
     """Bring stages up to date, and show which one runs, how far it is, how fast, and what remains."""
     wanted = list(targets or [])
+    dag.look()
     waiting = [] if force else [one.stage for one in dag.stale(wanted)]
     command = [
         sys.executable,
@@ -163,7 +163,7 @@ def _followed(command: list[str], run: Run, view: Any) -> int:
     LOG.parent.mkdir(exist_ok=True)
     with LOG.open("w", encoding="utf-8") as log, subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env=dag.environment(),
     ) as process:  # fmt: skip
         lines: Queue[str | None] = Queue()
         Thread(target=_read, args=(process, lines), daemon=True).start()

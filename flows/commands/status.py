@@ -28,8 +28,10 @@ def status(
     """Say what is not up to date and why, the last results, the pages, the server, the ledger and checkpoints."""
     if not PATH.exists():
         raise ParamsError(f"{PATH} is missing; run from the root of the checkout")
+    found, busy = stale(fast)
     values = {
-        "stale": None if fast else [{"stage": one.stage, "why": one.why} for one in dag.stale()],
+        "stale": found,
+        "busy": busy,
         "results": results(),
         "pages": [str(path) for pattern in PAGES for path in sorted(REPORTS.glob(pattern))],
         "server": server(),
@@ -40,6 +42,15 @@ def status(
         print_json(values)
     else:
         _show(values)
+
+
+def stale(fast: bool) -> tuple[list[dict[str, Any]] | None, str]:
+    """What is not up to date; None where nobody looked, and who works in this checkout then."""
+    try:
+        dag.look()
+        return None if fast else [{"stage": one.stage, "why": one.why} for one in dag.stale()], ""
+    except dag.Busy as error:
+        return None, str(error)
 
 
 def results() -> dict[str, Any]:
@@ -100,6 +111,8 @@ def _show(values: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
+    if values["busy"]:
+        out.print(f"what is not up to date was not looked for: {values['busy']}", markup=False)
     if values["stale"] is not None:
         count = len(values["stale"])
         changed = [one for one in values["stale"] if one["why"]]

@@ -71,7 +71,8 @@ def trace_batch(weights: Path, threads: int, sampling: Sampling, batch: dict[str
     prompts = {key: dialogue.prompt(one.goal) for key, one in shown.items()}
     begun = {key: vocabulary.encode(text) for key, text in texts.items()}
     # A first try that leaves no token to be said about it would not be the model's own either.
-    begun = {key: ids for key, ids in begun.items() if len(ids) < sampling.max_tokens}
+    room = {key: language.positions - len(vocabulary.chat(prompt)) for key, prompt in prompts.items()}
+    begun = {key: ids for key, ids in begun.items() if len(ids) < min(sampling.max_tokens, room[key])}
     answers = generate(language, {key: prompts[key] for key in begun}, "enforced", sampling, begun)
     rest = {key: answer.text.removeprefix(texts[key]) for key, answer in answers.items()}
     due = {key: _before_refinement(prompts[key], texts[key], rest[key], language) for key in rest}

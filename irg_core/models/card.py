@@ -57,7 +57,11 @@ def check(folder: Path) -> None:
     """Raise `ModelError` where tokenizer.json is not the one that the weights beside it were trained with."""
     if not (folder / FACTS).is_file():
         return
-    if read_json(folder / FACTS).get("vocabulary") != of_file(folder / "tokenizer.json"):
+    try:
+        told = read_json(folder / FACTS).get("vocabulary")
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / FACTS} cannot be read ({error}); remake the model") from error
+    if told != of_file(folder / "tokenizer.json"):
         raise ModelError(
             f"{folder / 'tokenizer.json'} is not the vocabulary that the weights beside it learned; remake the model"
         )

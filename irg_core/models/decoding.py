@@ -90,7 +90,9 @@ def generate(
     answers: dict[str, Answer] = {}
     for start in range(0, len(order), sampling.batch):
         keys = order[start : start + sampling.batch]
-        rows = [_Row(key, chats[key], GUIDES[mode](symbols, sampling), sampling, heard) for key in keys]
+        rows = [
+            _Row(key, chats[key], GUIDES[mode](symbols, sampling), sampling, language.positions, heard) for key in keys
+        ]
         for row in rows:
             row.begin((begun or {}).get(row.key, ()))
         _decode(language, symbols, rows, sampling)
@@ -280,13 +282,21 @@ class _Row:
     """One answer in the making."""
 
     def __init__(
-        self, key: str, prompt: list[int], guide: Guide, sampling: Sampling, heard: Heard | None = None
+        self,
+        key: str,
+        prompt: list[int],
+        guide: Guide,
+        sampling: Sampling,
+        positions: int,
+        heard: Heard | None = None,
     ) -> None:
         self.key = key
         self.heard = heard
         self.prompt = prompt
         self.guide = guide
         self.draws = rng(sampling.seed, "answer", key).random(sampling.max_tokens)
+        self.room = min(sampling.max_tokens, positions - len(prompt))
+        self.is_cut = sampling.top_p < 1 and sampling.temperature > 0
         self.ids: list[int] = []
         self.log_probs: list[float] = []
         self.kept: list[list[int]] = []
@@ -297,6 +307,8 @@ class _Row:
             if self.is_done:
                 raise ValueError(f"the beginning of answer '{self.key}' leaves nothing to be said")
             self.take(token, 0.0)
+            if self.is_cut:
+                self.kept.append([token])
         self.prompt = [*self.prompt, *ids]
 
     def take(self, token: int, log_prob: float) -> None:
@@ -308,7 +320,7 @@ class _Row:
 
     @property
     def is_done(self) -> bool:
-        return self.guide.allowed is None or len(self.ids) == len(self.draws)
+        return self.guide.allowed is None or len(self.ids) == self.room
 
     def answer(self, vocabulary: Vocabulary) -> Answer:
         spoken = self.ids[:-1] if self.ids and self.ids[-1] == vocabulary.end else self.ids

@@ -38,5 +38,8 @@ def _lost_parts(folder: Path) -> list[str]:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return []
-    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{index} cannot be read ({error!r}); get it again") from error
     return sorted(name for name in named if not (folder / name).is_file())

@@ -84,6 +84,7 @@ class Language:
                 folder,
                 local_files_only=True,
                 use_safetensors=True,
+                trust_remote_code=False,
                 dtype=torch.float32,
                 attn_implementation=ATTENTION,
                 output_loading_info=True,

@@ -52,7 +52,10 @@ class Vocabulary:
         path = folder / "tokenizer.json"
         if not path.exists():
             raise ModelError(f"{path} is missing; run `dvc repro train_base`")
-        return cls(Tokenizer.from_file(str(path)))
+        try:
+            return cls(Tokenizer.from_file(str(path)))
+        except Exception as error:  # the library has no kind of its own
+            raise ModelError(f"{path} is no tokenizer ({error}); run `dvc repro train_base`") from error
 
     def save(self, folder: Path) -> None:
         """tokenizer.json, and what transformers' AutoTokenizer wants to know beside it."""

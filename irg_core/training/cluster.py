@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ FAILURES = 3
 SILENCE = 300
 """Seconds after which a worker that waits for the others' gradients gives up."""
 Heard = TypeVar("Heard")
+SENT = 2**24
+"""Numbers of gradients that are sent in one go."""
 Outcome = tuple[bytes, list[list[Any]]]
 """Weights by their names in a checkpoint, packed, for Ray Train hands no tensors back; and the journal."""
 
@@ -117,11 +119,29 @@ class Several(loop.Team):
         self.size = distributed.get_world_size()
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        # On this worker's device, whatever they are on: NCCL knows no other.
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).to(self.device)
-        distributed.all_reduce(flat)
-        for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(total.view_as(tensor))
+        for some in _together(tensors):
+            # On this worker's device, whatever they are on: NCCL knows no other.
+            flat = torch.cat([tensor.reshape(-1) for tensor in some]).to(self.device)
+            distributed.all_reduce(flat)
+            for tensor, total in zip(some, flat.split([tensor.numel() for tensor in some]), strict=True):
+                tensor.copy_(total.view_as(tensor))
+
+    def agree(self, wrong: FactoryError | None) -> None:
+        heard: list[FactoryError | None] = [None] * self.size
+        distributed.all_gather_object(heard, wrong)
+        super().agree(next((error for error in heard if error is not None), None))
+
+
+def _together(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Neighbours of one kind, up to `SENT` numbers: small ones travel together, and no second copy of all is made."""
+    some: list[Tensor] = []
+    for tensor in tensors:
+        if some and (tensor.dtype != some[0].dtype or sum(map(Tensor.numel, some)) + tensor.numel() > SENT):
+            yield some
+            some = []
+        some.append(tensor)
+    if some:
+        yield some
 
 
 class Shared(Checkpoints):

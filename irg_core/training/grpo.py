@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from irg_core.dialogue import Trace, parse
-from irg_core.errors import ModelError, ParamsError, TableError
+from irg_core.errors import FactoryError, ModelError, ParamsError, TableError
 from irg_core.models.adapters import LoraParams, unadapted
 from irg_core.models.decoding import Answer, Sampling, Symbols, allowed_masks, generate
 from irg_core.models.language import Language, causal, hidden_states, logits, trained
@@ -91,6 +91,8 @@ class TrainStage3Params:
             ("workers", 1 <= self.workers <= self.goals, f"1 to {STAGE}.goals ({self.goals}) can have work"),
             ("answers_at_once", self.answers_at_once >= 1, "at least 1 is due"),
             ("updates", self.updates >= 1, "at least 1 is due"),
+            ("log_every", self.log_every >= 1, "at least 1 is due"),
+            ("checkpoint_every", self.checkpoint_every >= 1, "at least 1 is due"),
             ("rewards", bool(self.rewards), "without a reward nothing is learned; name a file of irg_core/rewards"),
         ):
             if not is_right:
@@ -202,7 +204,12 @@ def _drawn(goals: Sequence[Goal], params: TrainStage3Params, step: int) -> list[
 def _step(run: Run, goals: Sequence[Goal], step: int) -> dict[str, float]:
     """Sample, ask what it earns, learn from it; the numbers of the whole team."""
     params, team = run.params, run.team
-    samples = _sampled(run, goals[team.rank :: team.size], step)
+    samples, wrong = list[Sample](), None
+    try:
+        samples = _sampled(run, goals[team.rank :: team.size], step)
+    except FactoryError as error:
+        wrong = error
+    team.agree(wrong)
     run.ledger.keep(step, team.rank, [sample.earned for sample in samples])
     learning = sorted((sample for sample in samples if sample.learns), key=lambda sample: len(sample.answer.ids))
     # Neighbours in length need the least padding.
@@ -331,13 +338,13 @@ def _updated(
         for found in _descended(run, held, whole):
             sums += found
         run.team.add_up([sums, *(weight.grad for weight in weights if weight.grad is not None)])
-        if not torch.isfinite(sums[0]):
+        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        if not (torch.isfinite(sums[0]) and torch.isfinite(norm)):
             named = ", ".join(goal.goal_id for goal in goals)
             raise ModelError(
-                f"{STAGE}: the loss is {sums[0].item()} at step {step + 1}, on the goals {named}; nothing is changed by"
-                f" it, and checkpoints stay as they were; lower {STAGE}.learning_rate"
+                f"{STAGE}: the loss is {sums[0].item()} and its gradient {norm.item()} at step {step + 1}, on the goals"
+                f" {named}; no weight is changed by it, and checkpoints stay as they were; lower {STAGE}.learning_rate"
             )
-        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         run.optimizer.step()
     loss, *of_tokens = sums.tolist()
     names = ("kl", "clipped_low", "clipped_high", "entropy", "sampling_drift")

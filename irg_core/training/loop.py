@@ -19,20 +19,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from irg_core.dialogue import Trace, parse
-from irg_core.errors import ModelError, ParamsError
+from irg_core.errors import FactoryError, ModelError, ParamsError
 from irg_core.fingerprints import unlike
 from irg_core.models.adapters import LoraParams
 from irg_core.models.decoding import Answer, Sampling, generate
 from irg_core.models.language import Language, hidden_states, logits, trained
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.records.training import Example
-from irg_core.seeds import rng
+from irg_core.seeds import derive, rng
 from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
 from irg_core.training.journal import Journal, resume
 from irg_core.training.packing import Packed, batches, packed_attention
 from irg_core.training.packing import pack as packed
 from irg_core.training.rows import IGNORED, Encoded, Prepared, corrupted, write
-from irg_core.training.schedule import Precision, Schedule, rate, reduced, set_rate, threads
+from irg_core.training.schedule import Precision, Schedule, rate, reduced, seeded, set_rate, threads
 
 NAMED = 8
 """Examples that an error names."""
@@ -97,6 +97,11 @@ class Team:
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Put into each tensor its sum over the team."""
+
+    def agree(self, wrong: FactoryError | None) -> None:
+        """Raise in all members what is wrong in any: the others would wait for one that has given up."""
+        if wrong is not None:
+            raise wrong
 
 
 def train(
@@ -179,7 +184,8 @@ def _step(
         corrupted(row, language.vocabulary, params.corrupted, rng(params.seed, "corrupted", step, row.example_id))
         for row in batch[team.rank :: team.size]
     ]
-    loss = gradients(params, language, share, supervised_tokens(batch), team).item()
+    with seeded(derive(params.seed, "dropout", step, team.rank)):  # of models that were made with some
+        loss = gradients(params, language, share, supervised_tokens(batch), team).item()
     norm = torch.nn.utils.clip_grad_norm_(trained(language.model), 1.0).item()
     if not math.isfinite(loss) or not math.isfinite(norm):
         raise ModelError(

@@ -126,6 +126,28 @@ def test_corpora_are_listed_with_what_became_of_them(checkout: Checkout, folder:
     assert (rows["procedural"]["clips"], rows["procedural"]["built"]) == (None, None)
 
 
+def test_an_entry_that_says_too_little_is_listed_with_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("corpora: {mocap: {root: /m}, bare: , whole: {format: bvh, root: /w}}")
+    rows = json.loads(Checkout(tmp_path).run("irg", "corpus", "list", "--json"))
+    assert [(row["format"], row["root"]) for row in rows] == [(None, "/m"), (None, None), ("bvh", "/w")]
+    said = Checkout(tmp_path).run("irg", "corpus", "list")
+    assert "mocap: params.yaml names no format\n" in said
+    assert "bare: params.yaml names no format and no root" in said
+    assert "whole: " not in said
+
+
+def test_commands_that_are_told_can_be_pasted(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "params.yaml").write_text("corpora: {}")
+    place = tmp_path / "two words"
+    place.symlink_to(folder)
+    said = Checkout(tmp_path).run("irg", "corpus", "inspect", "two words", "--name", "studio")
+    assert "`irg corpus add 'two words' --name studio`" in said
+    (tmp_path / "no motion").mkdir()
+    (tmp_path / "no motion/a.bvh").write_text("junk")
+    said = Checkout(tmp_path).run("irg", "corpus", "add", "no motion", code=2)
+    assert "`irg corpus inspect 'no motion'` tells more" in said
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

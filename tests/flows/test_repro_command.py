@@ -1,11 +1,13 @@
 """`irg repro` and `irg status`, through the real entry point, on three quick stages."""
 
+import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,19 @@ from tests.checkouts import ENVIRONMENT, Checkout
 from tests.flows.small import small_project
 
 pytestmark = pytest.mark.services
+
+PATIENT = """
+import os, time
+from pathlib import Path
+from pipelines.__main__ import die_with_parent
+
+die_with_parent()
+Path("patient.part").write_text(str(os.getpid()))
+Path("patient.part").rename("patient.pid")
+while not Path("go").exists():
+    time.sleep(0.02)
+"""
+"""A stage that says that it runs, and then does until somebody lets it go."""
 
 
 @pytest.fixture
@@ -66,17 +81,70 @@ def test_a_stage_that_fails_is_quoted_and_the_status_is_that_of_dvc(project: Che
     assert b"Traceback" not in by_irg.stderr
 
 
+@contextmanager
+def patient(project: Checkout, *command: str) -> Iterator[tuple["subprocess.Popen[bytes]", list[psutil.Process]]]:
+    """A command whose stage 'other' waits for a file 'go', and all its processes; none outlives this."""
+    (project.root / "patient.py").write_text(PATIENT)
+    project.edit("dvc.yaml", "echo done >", "python patient.py && echo done >")
+    run = subprocess.Popen(command, cwd=project.root, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    family: list[psutil.Process] = []
+    try:
+        deadline = time.monotonic() + 60
+        while not (project.root / "patient.pid").exists():
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        family = psutil.Process(run.pid).children(recursive=True)
+        yield run, family
+    finally:
+        run.kill()
+        run.wait()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def test_killed_with_its_dvc_and_its_stage_it_leaves_nobody_behind(project: Checkout) -> None:
-    project.edit("dvc.yaml", "echo done >", "sleep 300; echo done >")
-    run = subprocess.Popen(["irg", "repro", "other"], cwd=project.root, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not any("flows.dvc" in child.cmdline() for child in psutil.Process(run.pid).children()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    (dvc,) = psutil.Process(run.pid).children()
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    dvc.wait(timeout=30)
+    with patient(project, "irg", "repro", "other") as (run, family):
+        assert int((project.root / "patient.pid").read_text()) in {process.pid for process in family}
+        assert any("flows.dvc" in process.cmdline() for process in family)
+        run.kill()
+        run.wait()
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert alive == []
+    assert not (project.root / "data/other.txt").exists()
+
+
+def test_a_build_under_way_is_told_and_not_disturbed(project: Checkout) -> None:
+    with patient(project, "dvc", "repro", "-q", "other") as (run, _):
+        told = f"a build is under way (process {run.pid})"
+        for options in ((), ("--fast",)):
+            found = json.loads(project.run("irg", "status", "--json", *options))
+            assert found["stale"] is None
+            assert found["busy"].startswith(told)
+        assert told in project.run("irg", "status")
+        assert project.run("irg", "repro", "double", code=2).startswith(f"irg: {told}")
+        (project.root / "go").touch()
+        assert run.wait(60) == 0
+    found = json.loads(project.run("irg", "status", "--json"))
+    assert found["busy"] == ""
+    assert [row["stage"] for row in found["stale"]] == ["count", "double"]
+
+
+def test_a_lock_that_another_dvc_holds_is_told_beside_everything_else(project: Checkout) -> None:
+    with (project.root / ".dvc/tmp/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = json.loads(project.run("irg", "status", "--json"))
+    assert found["stale"] is None
+    assert found["busy"].startswith("DVC: Unable to acquire lock")
+
+
+def test_stages_get_the_python_of_the_command_that_nobody_activated(project: Checkout) -> None:
+    project.edit("dvc.yaml", "echo done >", "python -c 'import sys; print(sys.prefix)' >")
+    bare = {**ENVIRONMENT, "PATH": os.defpath}
+    irg = Path(sys.executable).with_name("irg")
+    subprocess.run([irg, "repro", "other"], cwd=project.root, env=bare, check=True, stdout=subprocess.DEVNULL)
+    assert (project.root / "data/other.txt").read_text() == f"{sys.prefix}\n"
 
 
 def test_status_tells_results_ledger_and_checkpoints(project: Checkout) -> None:
@@ -103,22 +171,20 @@ def test_outside_of_a_checkout_it_says_so(tmp_path: Path) -> None:
     assert "params.yaml is missing" in Checkout(tmp_path).run("irg", "status", code=2)
 
 
-def test_on_a_terminal_the_running_stage_is_shown(project: Checkout) -> None:
+def test_on_a_terminal_the_running_stage_is_shown(project: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     import pty
 
     project.edit("dvc.yaml", "echo done >", "sleep 2; echo done >")
     program = "import sys; sys.argv[:] = ['irg', 'repro', 'other']; from flows.cli import main; main()"
-    os.environ.update(ENVIRONMENT)
-    here, told = Path.cwd(), bytearray()
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(project.root)
+    told = bytearray()
 
     def read(handle: int) -> bytes:
         told.extend(block := os.read(handle, 1024))
         return block
 
-    os.chdir(project.root)
-    try:
-        status = pty.spawn([sys.executable, "-c", program], read)
-    finally:
-        os.chdir(here)
+    status = pty.spawn([sys.executable, "-c", program], read)
     assert os.waitstatus_to_exitcode(status) == 0
     assert "▶ other" in told.decode(errors="replace")

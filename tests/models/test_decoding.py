@@ -264,6 +264,24 @@ def test_a_beginning_must_leave_something_to_say(language: Language) -> None:
         generate(language, {"one": "walk"}, "motion", SAMPLING, {"one": [*whole, whole[-1]]})
 
 
+def test_an_answer_ends_where_the_model_has_no_further_positions(vocabulary: Vocabulary) -> None:
+    short = Language.create(LanguageConfig(layers=1, width=32, heads=2, feed_forward=48, positions=40), vocabulary, 3)
+    prompts = {"long": "a person walks and walks and walks.", "short": "a person."}
+    for key, answer in generate(short, prompts, "free", SAMPLING).items():
+        asked = len(vocabulary.chat(prompts[key]))
+        assert asked + len(answer.ids) <= 40
+        assert answer.stop != "tokens" or asked + len(answer.ids) == 40
+
+
+def test_what_was_begun_with_a_nucleus_can_be_trained_on(language: Language) -> None:
+    sampling, symbols = replace(SAMPLING, top_p=0.9), Symbols(language.vocabulary)
+    begun = [language.vocabulary.motion, language.vocabulary.first_code]
+    answer = generate(language, {"a": "a walk"}, "motion", sampling, {"a": begun})["a"]
+    masks = allowed_masks(symbols, "motion", sampling, answer)
+    assert masks.shape[0] == len(answer.ids)
+    assert masks[range(len(answer.ids)), answer.ids].all()
+
+
 def test_draws_follow_the_models_probabilities(language: Language) -> None:
     """First codes of 600 draws against the probabilities that the model gives them."""
     answers = generate(

@@ -1,5 +1,6 @@
 """A byte that a disk or a copy got wrong is found before a model says anything."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -62,3 +63,36 @@ def test_the_hashes_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
     tokenizer(tmp_path)
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "model.safetensors: OK" in done.stdout
+
+
+@pytest.mark.parametrize("file", ["provenance.json", "tokenizer.json", "config.json"])
+def test_a_file_that_was_cut_short_is_one_sentence(file: str, tmp_path: Path) -> None:
+    """Also in a folder from elsewhere, which has no hashes to be held against."""
+    language(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
+    if file == "tokenizer.json":
+        (tmp_path / "provenance.json").unlink()
+    text = (tmp_path / file).read_text()
+    (tmp_path / file).write_text(text[: len(text) // 2])
+    with pytest.raises(ModelError):
+        Language.load(tmp_path)
+
+
+def test_an_index_of_weights_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    language(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": ')
+    with pytest.raises(ModelError, match=r"index\.json cannot be read"):
+        Language.load(tmp_path)
+
+
+def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(tmp_path: Path) -> None:
+    language(tmp_path)
+    (tmp_path / "SHA256SUMS").unlink()
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')\nclass Own: pass\n")
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="holds no language model"):
+        Language.load(tmp_path)
+    assert not (tmp_path / "was_run").exists()

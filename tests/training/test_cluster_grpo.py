@@ -11,6 +11,7 @@ import torch
 from torch import distributed
 
 from irg_core import dialogue
+from irg_core.errors import RewardError
 from irg_core.models.adapters import LoraParams
 from irg_core.models.language import Language, LanguageConfig
 from irg_core.models.vocabulary import Vocabulary
@@ -67,14 +68,23 @@ class Deadly(Checkpoints):
             file.write(f"{saved.step} ")
 
 
-def trained(params: TrainStage3Params, judge: Judge, kept: Checkpoints) -> tuple[dict[str, torch.Tensor], list[LogRow]]:
+class Broken(Brief):
+    """A reward that fails where the second worker asks it."""
+
+    def score(self, rollouts: Sequence[Rollout]) -> list[float | None]:
+        return [1 / (1 - distributed.get_rank()) for _ in rollouts]
+
+
+def trained(
+    params: TrainStage3Params, judge: Judge, kept: Checkpoints, reward: Brief | None = None
+) -> tuple[dict[str, torch.Tensor], list[LogRow]]:
     """The weights in the end, and the journal."""
     config = LanguageConfig(layers=1, width=32, heads=2, feed_forward=48, positions=256)
     made = [Language.create(config, Vocabulary.learn(["a person walks."], 300, 16), 3) for _ in range(2)]
     language, reference = made[0], None if params.lora else made[1]
     language.begin("train_stage3", [], params.lora, 5)
     own = Judge(judge.tokenizer, judge.evaluator, {}, judge.limits)
-    own.rewards = {"brief": (Brief(), 1.0)}  # type: ignore[dict-item]  # in a file's place
+    own.rewards = {"brief": (reward or Brief(), 1.0)}  # type: ignore[dict-item]  # in a file's place
     journal = cluster.improve(params, language, reference, GOALS, own, kept)
     language.merge()
     return language.model.state_dict(), journal.rows
@@ -109,3 +119,10 @@ def test_the_death_of_a_worker_costs_one_step_and_changes_no_byte(judge: Judge, 
     for name, weight in undisturbed.items():
         assert torch.equal(weight, survivor[name]), name
     assert rollouts(whole, tmp_path / "whole.parquet") == rollouts(cut, tmp_path / "cut.parquet")
+
+
+def test_what_fails_in_one_worker_ends_all_with_its_own_sentence(judge: Judge, tmp_path: Path) -> None:
+    """And not minutes later, with the sentence of one that waited for it."""
+    with pytest.raises(RewardError, match="brief"):
+        trained(replace(PARAMS, workers=2), judge, Checkpoints(tmp_path / "broken", 1), Broken())
+    assert Checkpoints(tmp_path / "broken", 1).newest() is None
