@@ -392,8 +392,7 @@ def _read(ahead: Ahead, cache: Cache, ids: Tensor, attention: Tensor) -> tuple[T
     one_of_each = torch.stack([(rows == place).nonzero()[0, 0] for place in range(len(different))])
     positions = (attention.cumsum(1) - 1).clamp(min=0)
     logits = ahead(cache, different, attention[one_of_each], positions[one_of_each])
-    if len(different) < len(ids):
-        cache.batch_select_indices(rows)
+    cache.batch_select_indices(rows)  # what is different comes sorted: also where no two are alike, rows trade places
     return logits[rows], attention, positions[:, -1:]
 
 

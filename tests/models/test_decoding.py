@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -157,6 +157,18 @@ def test_greedy_answers_in_batches_are_those_of_one_by_one(lively: Language, mod
     goals = {key: GOALS[key] for key in ("goal0", "goal1", "goal2", "goal3")}
     for key, answer in generate(lively, goals, mode, greedy).items():
         assert answer.ids == one_by_one(lively, GOALS[key], mode, greedy), key
+
+
+def test_in_whatever_order_prompts_stand_each_row_goes_on_with_its_own(lively: Language) -> None:
+    """Prompts of one length in every order, so that none of them stands where sorting would put it, in some."""
+    greedy = replace(SAMPLING, temperature=0.0, max_tokens=40)
+    prompts = ["x", "y", "z"]
+    assert len({len(lively.vocabulary.chat(prompt)) for prompt in prompts}) == 1
+    alone = {prompt: generate(lively, {"0": prompt}, "motion", greedy)["0"].ids for prompt in prompts}
+    assert len({tuple(ids) for ids in alone.values()}) == 3, "answers that are all alike would show nothing"
+    for order in permutations(prompts):
+        found = generate(lively, {str(place): prompt for place, prompt in enumerate(order)}, "motion", greedy)
+        assert [answer.ids for answer in found.values()] == [alone[prompt] for prompt in order], order
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 1.0), (1.0, 1.0), (0.7, 0.6)])
