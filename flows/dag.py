@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from irg_core.errors import FactoryError
 
 COSTS = Path("runs/costs.jsonl")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Busy(FactoryError):
@@ -38,9 +40,14 @@ def repository() -> Iterator[Any]:
         with Repo() as repo:
             yield repo
     except LockError as error:
-        raise Busy(f"DVC: {' '.join(str(error).split())}") from error
+        raise Busy(_sentence(error)) from error
     except (DvcException, SCMError) as error:
-        raise FactoryError(f"DVC: {' '.join(str(error).split())}") from error
+        raise FactoryError(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    """What DVC says, in one line and without the colours that it gives to links."""
+    return f"DVC: {' '.join(COLOUR.sub('', str(error)).split())}"
 
 
 def processes() -> Iterator[tuple[int, list[str]]]:

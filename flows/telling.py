@@ -97,8 +97,11 @@ def catch_up(api: Api) -> None:
     for kept in sorted(UNTOLD.glob("*.json")):
         try:
             _close(kept.stem, read_json(kept), kept, api)
-        except Refused:  # the server knows no such run any more
-            kept.unlink(missing_ok=True)
+        except FileNotFoundError:  # the run itself was faster
+            continue
+        except Refused as error:
+            if str(error).startswith("404"):  # the server knows no such run any more
+                kept.unlink(missing_ok=True)
 
 
 def _close(run: str, outcome: dict[str, str], kept: Path, api: Api) -> None:

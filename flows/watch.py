@@ -11,16 +11,24 @@ from irg_core.errors import FactoryError
 
 PATIENCE = 60.0
 """Seconds until a server that is busy has to take the deployments."""
+KEPT = "the worker was there already and knows the keys that it was started with; for others say make stop first"
 
 
 def start() -> str:
-    """All of it, whatever of it is there already."""
+    """All of it, whatever of it is there already; what runs other code than today's is started anew."""
     server.HOME.mkdir(exist_ok=True)
-    address = server.address() if os.environ.get("PREFECT_API_URL") else server.start().api
+    worker.retire()
+    address = server.address() if os.environ.get("PREFECT_API_URL") else _server().api
     assert address is not None
     _register(address)
-    worker.start()
-    return f"start and watch runs at {address.removesuffix('/api')}/deployments (make stop ends it all)"
+    said = f"start and watch runs at {address.removesuffix('/api')}/deployments (make stop ends it all)"
+    return f"{said}\n{KEPT}" if worker.start() else said
+
+
+def _server() -> server.Server:
+    if (old := server.running()) and old.source != server.source():
+        server.stop()
+    return server.start()
 
 
 def _register(address: str) -> None:

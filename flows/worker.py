@@ -21,6 +21,8 @@ from flows import runner, server
 from flows.deployments import POOL, register
 from flows.forms import work_of
 from flows.prefect_api import Api, Refused, Silent, state
+from flows.stage import masked
+from flows.telling import catch_up
 from irg_core.errors import FactoryError
 from irg_core.files import read_json, write_json
 
@@ -73,6 +75,7 @@ class Worker:
             if self._runner and self._runner.poll() is not None:
                 self._runner, self._next["sweep"] = None, 0.0
             if self._is_time("sweep", SWEEP):
+                catch_up(api)
                 api.crash_orphans()
             self._serve(api)
 
@@ -97,7 +100,7 @@ class Worker:
         try:
             work_of(self._deployments[run["deployment_id"]], run["parameters"])
         except FactoryError as error:
-            api.set_state(run["id"], state("Failed", str(error)))
+            api.set_state(run["id"], state("Failed", masked(str(error))))
             return False
         self._checked.add(run["id"])
         return True
@@ -109,10 +112,10 @@ class Worker:
         return True
 
 
-def start() -> None:
-    """A worker for this checkout, at work when this returns. Raises `ServerError` where none comes up."""
+def start() -> bool:
+    """A worker for this checkout, at work when this returns; whether there was one. Raises `ServerError`."""
     if _running():
-        return
+        return True
     with (server.HOME / "worker.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "flows.worker"],
@@ -126,6 +129,19 @@ def start() -> None:
         if time.monotonic() > deadline:
             raise server.ServerError(f"the worker does not come up; see {server.HOME}/worker.log")
         time.sleep(0.1)
+    return False
+
+
+def retire() -> None:
+    """End a worker that serves another address, or whose code is not today's; the run under way goes on."""
+    if (worker := _running()) and {**read_json(STATE), **_served()} != read_json(STATE):
+        _end(worker, seconds=10)
+        STATE.unlink(missing_ok=True)
+
+
+def _served() -> dict[str, str]:
+    """What a worker that starts now would serve, and with which code."""
+    return {"api": os.environ.get("PREFECT_API_URL", ""), "source": server.source()}
 
 
 def stop() -> bool:
@@ -176,7 +192,7 @@ def main() -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return 0
-        write_json(STATE, {"pid": os.getpid()})
+        write_json(STATE, {"pid": os.getpid(), **_served()})
         worker = Worker()
         signal.signal(signal.SIGTERM, lambda *_: worker.ended.set())
         worker.work()

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from flows.evidence import curves, rejections, scores
-from flows.forms import FORMS, schema, work_of
+from flows.forms import FORMS, IN_COMMANDS, schema, work_of
 from irg_core.errors import FactoryError, SourceError
 from irg_core.files import write_json
 from irg_core.records.annotation import Rejection
@@ -19,6 +20,7 @@ from tests.checkouts import ROOT
 
 DATASET, BACKFILL = "Regenerate the dataset for a corpus", "Backfill corpora"
 GRAMMAR = str(ROOT / "irg_core/corpora/procedural.yaml")
+NO_WORDS = ("on", "no", "null", "12", "1e3", "0x1f", "2024-01-01")
 NEW = {"corpus": "mine", "format": "procedural", "root": GRAMMAR, "options": {"clips": 3, "seed": 1}}
 
 
@@ -33,15 +35,15 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_described_corpus_is_an_overlay_and_targets(params: Path) -> None:
     before = params.read_text()
     work = work_of(DATASET, {**NEW, "depth": "clips"})
-    assert work.commands == (
-        "python -m irg_core.params overlays/dataset-mine.yaml && \\\ndvc repro ingest@mine audit@mine"
-    )
+    assert re.fullmatch(r"overlays/dataset-mine-[0-9a-f]{8}\.yaml", str(work.overlay))
+    assert work.commands == f"python -m irg_core.params {work.overlay} && \\\ndvc repro ingest@mine audit@mine"
     assert params.read_text() == before, "nothing is written before the run begins"
     work.apply()
     after = params.read_text()
     entry = {"format": "procedural", "root": GRAMMAR, "clips": 3, "seed": 1}
     assert yaml.safe_load(after)["corpora"]["mine"] == entry
-    assert yaml.safe_load(Path("overlays/dataset-mine.yaml").read_text()) == {"corpora": {"mine": entry}}
+    assert work.overlay is not None
+    assert yaml.safe_load(work.overlay.read_text()) == {"corpora": {"mine": entry}}
     kept = [line for line in before.splitlines() if line not in after.splitlines()]
     assert kept == [], "every line that was there is still there"
     assert work_of(DATASET, {"corpus": "mine"}).overlay is None, "it is known now"
@@ -86,6 +88,21 @@ def test_one_field_changes_one_value_of_a_known_corpus() -> None:
             {"changes": {"corpora": {"a b": {"format": "bvh", "root": "x"}}}},
             "no name for a corpus",
         ),
+        ("Rebuild everything", {"changes": {"corpora": {"procedural": 5}}}, "corpora.procedural is a mapping"),
+        ("Rebuild everything", {"changes": {"corpora": None}}, "corpora is a mapping in params.yaml, and None is none"),
+        ("Rebuild everything", {"changes": {"train_stage1": None}}, "train_stage1 is a mapping in params.yaml"),
+        ("Train stages", {"models": ["base"], "changes": {"train_base": {"training": 3}}}, "train_base.training is a"),
+        (
+            "Rebuild everything",
+            {"changes": {"corpora": {"procedural": {"root": GRAMMAR, "clips": "3"}}}},
+            "(TypeError:",
+        ),
+        ("Rebuild everything", {"changes": {"corpora": {"procedural": {"root": "x" * 5000}}}}, "(OSError: [Errno 36]"),
+        (DATASET, {**NEW, "root": "~nouser-of-this-name"}, "cannot be used (RuntimeError"),
+        (DATASET, {**NEW, "root": "a\0b"}, "has a quote"),
+        (DATASET, {**NEW, "options": {"format": ["bvh"]}}, "no '['bvh']' in irg_core/corpora"),
+        *((DATASET, {**NEW, "corpus": name}, "YAML reads it as something else") for name in NO_WORDS),
+        (DATASET, {**NEW, "saved_as": "日本"}, "has nothing to name a file by"),
     ],
 )
 def test_what_cannot_work_is_refused(title: str, form: dict[str, Any], complaint: str, params: Path) -> None:
@@ -95,6 +112,47 @@ def test_what_cannot_work_is_refused(title: str, form: dict[str, Any], complaint
     assert complaint in str(refused.value)
     assert params.read_bytes() == before
     assert not Path("overlays").exists()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x; touch /tmp/p", "$(touch p)", "`touch p`", "a b", "a\nb", "a|b", "a>b", "'a'", "--help", "", None, 3, []],
+)
+@pytest.mark.parametrize(
+    ("place", "entry", "field"), [("fetch", "deepmimic", "captions"), ("evaluate.models", "base", "weights")]
+)
+def test_nothing_but_words_reaches_a_shell(place: str, entry: str, field: str, value: object) -> None:
+    assert work_of("Rebuild everything", {"changes": nested(place, {entry: {field: "data/models/base-2.x"}})})
+    with pytest.raises(FactoryError, match=rf"{place}\.{entry}\.{field}: .* cannot stand in a command line"):
+        work_of("Rebuild everything", {"changes": nested(place, {entry: {field: value}})})
+    with pytest.raises(FactoryError, match=r"is not in params\.yaml"):
+        work_of("Rebuild everything", {"changes": nested(place, {"a; b": {field: "x"}})})
+
+
+def nested(place: str, value: dict[str, Any]) -> dict[str, Any]:
+    for part in reversed(place.split(".")):
+        value = {part: value}
+    return value
+
+
+def test_the_forms_know_all_that_is_written_into_command_lines() -> None:
+    written = set()
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        place = stage.get("foreach", "").removeprefix("${").removesuffix("}")
+        for quote, name in re.findall(r"('?)\$\{([^}]*)\}", stage.get("do", stage)["cmd"]):
+            written.add((place, name, bool(quote)))
+    bare = {(place, f"item.{field}", False) for place, field in IN_COMMANDS.items()}
+    keys = {(place, "key", False) for place in (*IN_COMMANDS, "corpora", "train_evaluators")}
+    assert written == {*bare, *keys, ("corpora", "item.root", True)}
+
+
+def test_runs_of_one_kind_keep_their_changes_apart() -> None:
+    first, second, again = (
+        work_of("Rebuild everything", {"changes": {"train_stage1": {"steps": steps}}}).overlay for steps in (3, 4, 3)
+    )
+    assert first == again != second
+    named = work_of("Rebuild everything", {"changes": {"train_stage1": {"steps": 3}}, "saved_as": "Short one"})
+    assert named.overlay == Path("overlays/short-one.yaml")
 
 
 def test_a_corpus_is_refused_as_ingest_refuses_it() -> None:

@@ -137,6 +137,7 @@ def test_a_lock_that_another_dvc_holds_is_told_beside_everything_else(project: C
         found = json.loads(project.run("irg", "status", "--json"))
     assert found["stale"] is None
     assert found["busy"].startswith("DVC: Unable to acquire lock")
+    assert "\x1b" not in found["busy"]
 
 
 def test_stages_get_the_python_of_the_command_that_nobody_activated(project: Checkout) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import yaml
 
 from irg_core.corpora import procedural
 from irg_core.files import read_json
-from tests.checkouts import ROOT, copy_of_the_project
+from tests.checkouts import ENVIRONMENT, ROOT, copy_of_the_project
 from tests.flows import ui
 from tests.flows.conftest import Server
 from tests.flows.steering import DATASET, FINAL, GRAMMAR, PATIENT, Steered, tables
@@ -72,7 +73,7 @@ def test_the_deployments_have_forms_with_choices_and_descriptions(steered: Steer
     assert all(deployment["description"] for deployment in found.values())
     assert "flows.worker" in steered.processes("flows.worker")[0].cmdline()
     before = [process.pid for process in steered.processes("flows.worker")]
-    steered.watch("start")
+    assert "for others say make stop first" in steered.watch("start")
     assert [process.pid for process in steered.processes("flows.worker")] == before, "a second start changes nothing"
 
 
@@ -87,13 +88,15 @@ def test_a_run_has_the_bytes_of_the_shell_and_says_how_to_repeat_it(
     artifacts = steered.artifacts(run)
     commands = re.search(r"```bash\n(.*)\n```", artifacts["dataset-mine-commands"]["data"], re.DOTALL)
     assert commands is not None
+    overlay = re.search(r"overlays/dataset-mine-\w+\.yaml", commands[1])
+    assert overlay is not None
     assert json.loads(artifacts["dataset-mine-progress"]["data"]) == 100
     rows = json.loads(artifacts["dataset-mine-stages"]["data"])
     assert {row["stage"]: row["outcome"] for row in rows}["audit@mine"] == "done"
 
     shell = _small(tmp_path / "shell")
     (shell.root / "overlays").mkdir()
-    (shell.root / "overlays/dataset-mine.yaml").write_bytes((steered.root / "overlays/dataset-mine.yaml").read_bytes())
+    (shell.root / overlay[0]).write_bytes((steered.root / overlay[0]).read_bytes())
     shell.checkout.run("bash", "-c", commands[1])
     assert tables(shell.root) == tables(steered.root)
     assert len(tables(shell.root)) > 8
@@ -104,7 +107,14 @@ def test_a_run_has_the_bytes_of_the_shell_and_says_how_to_repeat_it(
     shown = httpx.get(page[1])
     assert "Corpus mine" in shown.text
     assert "sandbox" in shown.headers["content-security-policy"]
-    assert httpx.get(f"{steered.server.page}/reports/../params.yaml").text.find("corpora") == -1
+    assert _status(steered, "/reports/corpus/mine.html") == 200
+    for outside in (
+        "/reports/../../params.yaml",
+        "/reports/%2e%2e/%2e%2e/params.yaml",
+        "/reports/..%2f..%2fparams.yaml",
+    ):
+        assert _status(steered, outside) == 404
+    assert _status(steered, "/reports/corpus/nothing.html") == 404
 
 
 @pytest.mark.parametrize(
@@ -180,6 +190,16 @@ def test_another_host_is_not_answered(steered: Steered) -> None:
     assert answer.status_code == 421
 
 
+def test_a_page_of_the_web_is_not_answered_not_even_at_a_web_socket(steered: Steered) -> None:
+    upgrade = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }  # fmt: skip
+    for path, headers, own in (("/api/health", {}, 200), ("/api/events/in", upgrade, 101)):
+        assert _status(steered, path, **headers, Origin="http://evil.example") == 403
+        assert _status(steered, path, **headers, Origin=steered.server.page) == own
+
+
 def test_runs_that_come_at_once_wait_for_each_other(steered: Steered) -> None:
     runs = [steered.start(DATASET, corpus="tiny", depth="clips") for _ in range(3)]
     names, most = set(), 0
@@ -199,6 +219,7 @@ def test_cancelling_ends_the_stage_and_a_new_run_finishes(steered: Steered) -> N
     assert steered.wait(run)["type"] == "CANCELLED"
     assert steered.nothing_works()
     assert steered.stages(run)["ingest · waits"] == "CANCELLED"
+    assert _outcomes(steered, run, "dataset-waits")["ingest@waits"] == "cancelled"
     steered.go()
     assert steered.wait(steered.dataset("waits", format="patient"))["type"] == "COMPLETED"
     (steered.root / "go").unlink()
@@ -255,12 +276,12 @@ def test_a_backfill_that_was_killed_in_the_third_goes_on_there(steered: Steered)
     _kill(next(found for found in steered.processes("flows.dvc") if "repro" in found.cmdline()).pid)
     ended = steered.wait(run)
     assert (ended["type"], ended["message"]) == ("FAILED", "dvc was killed (signal 9)")
+    assert _outcomes(steered, run, "backfill-b1-b2-b3-b4")["ingest@b3"] == "failed"
     assert steered.nothing_works()
     steered.go()
     again = steered.start("Backfill corpora", corpora=entries, depth="clips")
     assert steered.wait(again)["type"] == "COMPLETED"
-    rows = json.loads(steered.artifacts(again)["backfill-b1-b2-b3-b4-stages"]["data"])
-    outcomes = {row["stage"]: row["outcome"] for row in rows if row["stage"].startswith("ingest@b")}
+    outcomes = _outcomes(steered, again, "backfill-b1-b2-b3-b4")
     assert set(steered.stages(again)) >= {"ingest · b3", "ingest · b4"}
     assert {"ingest · b1", "ingest · b2"}.isdisjoint(steered.stages(again)), outcomes
     assert {f"data/reports/corpus/b{n}.html" for n in (1, 2, 3, 4)} <= set(tables(steered.root))
@@ -270,6 +291,46 @@ def test_a_backfill_that_was_killed_in_the_third_goes_on_there(steered: Steered)
 def test_the_deployments_that_the_server_has_are_those_of_the_file(steered: Steered) -> None:
     known = {deployment["id"] for deployment in steered.server.ask("/deployments/filter")}
     assert set(read_json(steered.root / ".prefect/deployments.json")) == known
+
+
+def test_a_start_after_a_change_of_code_or_address_is_a_fresh_one(
+    steered: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers, pids, page = [steered.processes("flows.worker")[0].pid], [steered.server.pid], steered.server.page
+    with (steered.root / "flows/forms.py").open("a") as source:
+        source.write("\n# another line\n")
+
+    def again() -> None:
+        assert "make stop first" not in steered.watch("start")
+        (worker,) = steered.processes("flows.worker")
+        workers.append(worker.pid)
+        pids.append(steered.server.pid)
+
+    again()
+    monkeypatch.setitem(ENVIRONMENT, "PREFECT_API_URL", steered.server.api)
+    again()
+    monkeypatch.delitem(ENVIRONMENT, "PREFECT_API_URL")
+    again()
+    assert len(set(workers)) == 4
+    assert pids[0] != pids[1] == pids[2] == pids[3], "only other code wants another server"
+    assert steered.server.page == page
+    assert steered.wait(steered.start(DATASET, corpus="tiny", depth="clips"))["type"] == "COMPLETED"
+
+
+def _outcomes(steered: Steered, run: str, title: str) -> dict[str, str]:
+    """The stages of a run, as its table has them."""
+    rows = json.loads(steered.artifacts(run)[f"{title}-stages"]["data"])
+    return {row["stage"]: row["outcome"] for row in rows}
+
+
+def _status(steered: Steered, path: str, **headers: str) -> int:
+    """The answer to a path that nobody tidies up on its way."""
+    host = steered.server.page.removeprefix("http://")
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    address, _, port = host.partition(":")
+    with socket.create_connection((address, int(port)), timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 def _kill(pid: int) -> None:
