@@ -123,7 +123,9 @@ class Model:
     ) -> dict[str, Answer]:
         vocabulary = self.language.vocabulary
         starts = {key: vocabulary.encode(text) for key, text in begun.items()} if begun else None
-        return generate(self.language, prompts, mode, replace(self.sampling, max_rounds=rounds), starts)
+        # What is put into the model's mouth counts as said: only the model's positions may end it.
+        sampling = replace(self.sampling, max_rounds=rounds, max_tokens=self.language.positions)
+        return generate(self.language, prompts, mode, sampling, starts)
 
     def generates(self, cases: Sequence[Case]) -> dict[str, list[int]]:
         """Its own first motions."""
