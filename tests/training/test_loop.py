@@ -233,7 +233,7 @@ def test_answers_are_generated_where_a_stage_asks(
     right = [row.value for row in journal.rows if row.name == "generated_accuracy"]
     assert len(wellformed) == 6
     assert wellformed[-1] == 1.0
-    assert right[-1] > 0.3  # of sixteen codes; how long a motion is to be, the prompts do not say
+    assert right[-1] > 0.5
     assert 0.5 < (journal.last("heldout_accuracy") or 0) <= 1.0
 
 
