@@ -123,8 +123,15 @@ class Model:
     ) -> dict[str, Answer]:
         vocabulary = self.language.vocabulary
         starts = {key: vocabulary.encode(text) for key, text in begun.items()} if begun else None
-        # What is put into the model's mouth counts as said: only the model's positions may end it.
-        sampling = replace(self.sampling, max_rounds=rounds, max_tokens=self.language.positions)
+        # What is put into the model's mouth counts as said: no budget may end it there.
+        longest = max((len(ids) for ids in (starts or {}).values()), default=0)
+        sampling = replace(
+            self.sampling,
+            max_rounds=rounds,
+            max_tokens=self.language.positions,
+            max_text=max(self.sampling.max_text, longest),
+            max_codes=max(self.sampling.max_codes, longest),
+        )
         return generate(self.language, prompts, mode, sampling, starts)
 
     def generates(self, cases: Sequence[Case]) -> dict[str, list[int]]:
@@ -263,11 +270,16 @@ def auc(high: Sequence[float], low: Sequence[float]) -> float:
 def obedience(model: Model, flawed: Sequence[Case]) -> dict[str, float]:
     """What becomes of flawed motions under true, no, and foreign instructions, and of a foreign draft."""
     world = model.world
+    beside = [
+        (one, _other_goal(one, [*flawed[place + 1 :], *flawed[:place]], world)) for place, one in enumerate(flawed)
+    ]
+    flawed, others = [one for one, other in beside if other], [other for _, other in beside if other]
+    if not flawed:
+        return {}
     told = {case.key: world.judged(case, case.key) for case in flawed}
-    others = [*flawed[1:], *flawed[:1]]
     # What another goal would have said of this very motion: an instruction that leads elsewhere.
     foreign = {
-        one.key: world.judged(replace(other, codes=one.codes, phases=one.phases), f"{one.key} {other.key}")
+        one.key: world.judged(replace(one, goal=other.goal, asked=other.asked), f"{one.key} {other.key}")
         for one, other in zip(flawed, others, strict=True)
     }
     swapped = [replace(one, codes=other.codes) for one, other in zip(flawed, others, strict=True)]
@@ -292,6 +304,11 @@ def obedience(model: Model, flawed: Sequence[Case]) -> dict[str, float]:
         "codes that differ with another's draft": _apart(as_told, other_draft),
         "codes that differ with another's instruction": _apart(as_told, misled),
     }
+
+
+def _other_goal(case: Case, others: Iterable[Case], world: World) -> Case | None:
+    """The first of `others` for whose goal the motion of `case` is wrong too: it has an instruction to give."""
+    return next((other for other in others if replace(case, asked=other.asked).missed(world.limits)), None)
 
 
 def _fulfilled(cases: Sequence[Case], motions: Mapping[str, list[int]], world: World) -> float:

@@ -133,9 +133,16 @@ def _put_in(entries: Any, key: str, entry: dict[str, Any]) -> None:
         # First, not last: what follows the last entry is the comment of the next section.
         entries.insert(0, key, entry)
         return
-    for gone in set(entries[key]) - set(entry):
-        del entries[key][gone]
-    entries[key].update(entry)
+    there = entries[key]
+    last = next(reversed(there))
+    after = there.ca.items.get(last) if last not in entry else None
+    for gone in set(there) - set(entry):
+        del there[gone]
+    there.update(entry)
+    if after and after[2]:
+        # What follows an entry belongs to its last key: the lines after it stay, its own remark goes.
+        after[2].value = "\n" + after[2].value.partition("\n")[2]
+        there.ca.items[next(reversed(there))] = after
 
 
 if __name__ == "__main__":

@@ -122,7 +122,6 @@ def _adopted(place: Place, built: Place, found: list[Job]) -> None:
 
 
 @pytest.mark.chain
-@pytest.mark.skip(reason="the gates do not yet bear hardly trained models, whose beginnings of a trace may end it")
 def test_a_seed_gets_its_gates_its_controls_and_its_table(branch: Callable[[], Checkout], tmp_path: Path) -> None:
     built = branch().root
     params = yaml.safe_load((built / "params.yaml").read_text())

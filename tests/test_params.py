@@ -66,6 +66,12 @@ def test_an_empty_mapping_has_no_names() -> None:
         params.names("corpora")
 
 
+def test_a_corpus_that_loses_its_last_key_leaves_the_comment_of_the_next_section() -> None:
+    before = "corpora:\n  b:\n    format: x\n    clips: 5  # five\n\n# What comes next.\nnext: 1\n"
+    after = params.overlaid(before, {"corpora": {"b": {"format": "y"}}}, "here")
+    assert after == "corpora:\n  b:\n    format: y\n\n# What comes next.\nnext: 1\n"
+
+
 def test_a_profile_changes_values_and_keeps_comments() -> None:
     Path("params.yaml").write_text(GOOD)
     Path("small.yaml").write_text("walk: {steps: 1}\n")

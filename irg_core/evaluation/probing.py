@@ -12,7 +12,7 @@ import torch
 from irg_core import dialogue
 from irg_core.evaluation.answers import Asked, Kind, loaded
 from irg_core.evaluation.probes import Probe
-from irg_core.models.decoding import Sampling, generate
+from irg_core.models.decoding import Sampling, generate, leaves_something
 from irg_core.models.language import Language
 from irg_core.models.scoring import log_probs
 from irg_core.records.evaluation import Generation
@@ -71,8 +71,9 @@ def trace_batch(weights: Path, threads: int, sampling: Sampling, batch: dict[str
     prompts = {key: dialogue.prompt(one.goal) for key, one in shown.items()}
     begun = {key: vocabulary.encode(text) for key, text in texts.items()}
     # A first try that leaves no token to be said about it would not be the model's own either.
-    room = {key: language.positions - len(vocabulary.chat(prompt)) for key, prompt in prompts.items()}
-    begun = {key: ids for key, ids in begun.items() if len(ids) < min(sampling.max_tokens, room[key])}
+    begun = {
+        key: ids for key, ids in begun.items() if leaves_something(language, prompts[key], "enforced", sampling, ids)
+    }
     answers = generate(language, {key: prompts[key] for key in begun}, "enforced", sampling, begun)
     rest = {key: answer.text.removeprefix(texts[key]) for key, answer in answers.items()}
     due = {key: _before_refinement(prompts[key], texts[key], rest[key], language) for key in rest}

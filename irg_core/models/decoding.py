@@ -79,7 +79,8 @@ def generate(
     """The answer to each prompt, by key; a key also decides its row's randomness.
 
     `begun` puts the first tokens of some answers into the model's mouth; it goes on from there, and they stand in the
-    answer with the log-probability 0. They must follow the mode's rules and leave something to be said.
+    answer with the log-probability 0. Raises `ValueError` where they break the mode's rules or leave nothing to be said
+    (`leaves_something` tells beforehand).
     """
     symbols = Symbols(language.vocabulary)
     chats = {key: language.vocabulary.chat(prompt) for key, prompt in prompts.items()}
@@ -94,10 +95,21 @@ def generate(
             _Row(key, chats[key], GUIDES[mode](symbols, sampling), sampling, language.positions, heard) for key in keys
         ]
         for row in rows:
-            row.begin((begun or {}).get(row.key, ()))
+            row.begin(symbols, (begun or {}).get(row.key, ()))
         _decode(language, symbols, rows, sampling)
         answers |= {row.key: row.answer(language.vocabulary) for row in rows}
     return {key: answers[key] for key in prompts}
+
+
+def leaves_something(language: Language, prompt: str, mode: Mode, sampling: Sampling, begun: Sequence[int]) -> bool:
+    """Whether these tokens can be put into the model's mouth: they keep the mode's rules, and more can be said."""
+    symbols, chat = Symbols(language.vocabulary), language.vocabulary.chat(prompt)
+    row = _Row("", chat, GUIDES[mode](symbols, sampling), sampling, language.positions)
+    try:
+        row.begin(symbols, begun)
+    except ValueError:
+        return False
+    return not row.is_done
 
 
 class Symbols:
@@ -126,6 +138,9 @@ class Symbols:
         self.assessment = vocabulary.encode(dialogue.ASSESSMENT.rstrip(" "))
         self.refinement = vocabulary.encode(dialogue.REFINEMENT.rstrip(" "))
         self.plans = {f"plan:{name}": vocabulary.encode(sentence) for name, sentence in dialogue.PLANS.items()}
+
+    def allow(self, what: str | int, token: int) -> bool:
+        return token == what if isinstance(what, int) else bool(self.masks[self.index[what], token])
 
 
 Steps = Generator[str | int, int, None]
@@ -301,11 +316,14 @@ class _Row:
         self.log_probs: list[float] = []
         self.kept: list[list[int]] = []
 
-    def begin(self, ids: Sequence[int]) -> None:
-        """Take tokens that are not the model's own. Raises `ValueError` where the guide ends before they do."""
-        for token in ids:
+    def begin(self, symbols: Symbols, ids: Sequence[int]) -> None:
+        """Take tokens that are not the model's own. Raises `ValueError` where the guide ends before they do, or would
+        not have had one of them."""
+        for place, token in enumerate(ids):
             if self.is_done:
                 raise ValueError(f"the beginning of answer '{self.key}' leaves nothing to be said")
+            if self.guide.allowed is not None and not symbols.allow(self.guide.allowed, token):
+                raise ValueError(f"the beginning of answer '{self.key}' breaks the rules with its token {place}")
             self.take(token, 0.0)
             if self.is_cut:
                 self.kept.append([token])

@@ -77,13 +77,13 @@ def test_the_page_plays(generated: Path, tmp_path: Path) -> None:
 
 
 def test_equal_seeds_give_equal_answers_and_a_warm_one_its_own(built: Checkout) -> None:
-    warm = ("generate", GOAL, "--mode", "free", "--temperature", "1", "--out", "runs/warm", "--seed")
+    warm = ("generate", GOAL, "--temperature", "1", "--out", "runs/warm", "--seed")
     made, said = [], []
     for seed in ("5", "5", "6"):
         made.append(told(built, *warm, seed))
         said.append(json.loads((built.root / "runs/warm/answer.json").read_text())["answer"])
     assert made[0]["facts"] == made[1]["facts"]
-    assert (made[0]["mode"], made[0]["seed"], made[0]["temperature"]) == ("free", 5, 1.0)
+    assert (made[0]["mode"], made[0]["seed"], made[0]["temperature"]) == ("enforced", 5, 1.0)
     # What is said, and not what is measured: of two motions of a hardly trained model nothing may be to tell.
     assert said[0] == said[1] != said[2]
 

@@ -21,6 +21,7 @@ from irg_core.models.decoding import (
     allowed_masks,
     compose,
     generate,
+    leaves_something,
     nucleus,
 )
 from irg_core.models.language import Language, LanguageConfig
@@ -274,6 +275,16 @@ def test_a_beginning_must_leave_something_to_say(language: Language) -> None:
     whole = language.vocabulary.encode(dialogue.motion([1, 2]))
     with pytest.raises(ValueError, match="leaves nothing to be said"):
         generate(language, {"one": "walk"}, "motion", SAMPLING, {"one": [*whole, whole[-1]]})
+
+
+def test_a_beginning_must_keep_the_rules(language: Language) -> None:
+    vocabulary = language.vocabulary
+    prompt, wordy = "a walk", [vocabulary.motion, *vocabulary.encode("walk")]
+    with pytest.raises(ValueError, match="breaks the rules with its token 1"):
+        generate(language, {"one": prompt}, "motion", SAMPLING, {"one": wordy})
+    assert not leaves_something(language, prompt, "motion", SAMPLING, wordy)
+    assert not leaves_something(language, prompt, "motion", SAMPLING, vocabulary.encode(dialogue.motion([1])))
+    assert leaves_something(language, prompt, "motion", SAMPLING, vocabulary.encode(dialogue.motion([1]))[:-1])
 
 
 def test_an_answer_ends_where_the_model_has_no_further_positions(vocabulary: Vocabulary) -> None:
