@@ -78,9 +78,10 @@ class Clock(Checkpoints):
 
 def params() -> loop.SupervisedParams:
     return loop.SupervisedParams(
-        seed=1, workers=1, threads=1, precision=PRECISION, steps=STEPS + 1, tokens=TOKENS, accumulate=1, longest=768,
-        learning_rate=1e-4, schedule="constant", warmup=1, weight_decay=0.05, corrupted=0.0, lora=None, log_every=1,
-        measure_every=1000, measured=0, generated=0, patience=0, checkpoint_every=1000,
+        seed=1, workers=1, sharding="none", threads=1, precision=PRECISION, steps=STEPS + 1, tokens=TOKENS,
+        accumulate=1, packing=True, longest=768, learning_rate=1e-4, schedule="constant", warmup=1, weight_decay=0.05,
+        corrupted=0.0, lora=None, log_every=1, measure_every=1000, measured=0, generated=0, patience=0,
+        checkpoint_every=1000,
     )  # fmt: skip
 
 
@@ -208,7 +209,7 @@ def main(checkout: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for stage, longest in STAGES.items():
             place = Path(folder) / stage
-            write(place, stage, islice(_train_rows(checkout, stage), EXAMPLES), language.vocabulary, longest, 0)
+            write(place, stage, islice(_train_rows(checkout, stage), EXAMPLES), language.vocabulary, longest, 0, 0)
             ready = Prepared(place)
             rates[stage] = compared(model, ready)
             share = loop.supervised_tokens(ready.rows[:]) / int(ready.rows.lengths.sum())

@@ -9,9 +9,9 @@ import errno
 import inspect
 import json
 import os
+import re
 import resource
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +23,7 @@ from irg_core import plugins
 from irg_core.errors import FactoryError
 from irg_core.params import section
 from pipelines.executor import MapBatches, RuntimeParams, executor
+from pipelines.lifetime import die_with_parent
 
 OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """What a disk can say that is no bug of ours."""
@@ -72,17 +73,33 @@ def main(arguments: list[str], watching: Watching = unwatched) -> int:
     except FactoryError as error:
         print(f"{call.stage}: {error}", file=sys.stderr, flush=True)
         return error.status
-    except OSError as error:
-        if error.errno not in OF_THE_DISK:
+    except Exception as error:
+        if (refusal := disk_refusal(error, call)) is None:
             raise
-        place = f" at {error.filename}" if error.filename else ""
-        print(
-            f"{call.stage}: the disk refused to write{place} ({os.strerror(error.errno)}); tables and models are as "
-            "they were. See `df -h .`, make room, and run it again",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+        print(f"{call.stage}: {refusal}", file=sys.stderr, flush=True)
         return FactoryError.status
     return 0
+
+
+def disk_refusal(error: Exception, call: Call) -> str | None:
+    """What the user of a full or broken disk is to hear; None where the error is of another kind.
+
+    safetensors, which writes the weights of models, has an error of its own, with the system's number in its text.
+    """
+    if isinstance(error, OSError):
+        number, place = error.errno, f" at {error.filename}" if error.filename else ""
+    else:
+        from safetensors import SafetensorError
+
+        said = re.search(r"os error (\d+)", str(error)) if isinstance(error, SafetensorError) else None
+        # Stages that write weights name the model's folder last.
+        number, place = int(said[1]) if said else None, f" the weights of {call.values[-1]}" if call.values else ""
+    if number not in OF_THE_DISK:
+        return None
+    return (
+        f"the disk refused to write{place} ({os.strerror(number)}); tables and models are as they were. See `df -h .`,"
+        " make room, and run it again"
+    )
 
 
 def run(call: Call, shown: Shown) -> None:
@@ -107,7 +124,7 @@ def converted(call: Call, parameters: list[inspect.Parameter]) -> list[Any]:
 
 
 def stages() -> list[str]:
-    return [name for name in plugins.names("pipelines") if name not in {"__main__", "executor"}]
+    return [name for name in plugins.names("pipelines") if name not in {"__main__", "executor", "lifetime"}]
 
 
 def note_cost(call: Call, seconds: float) -> None:
@@ -122,36 +139,6 @@ def note_cost(call: Call, seconds: float) -> None:
     row = {"stage": call.stage, "item": call.item, "seconds": round(seconds, 2), "peak_mib": peak}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
-
-
-def die_with_parent() -> None:
-    """End this process once the one that started it is gone.
-
-    A killed `dvc` would leave its stage behind as an orphan that goes on writing while the next `dvc repro` runs. DVC
-    starts a stage through the user's shell. Some shells (bash) step aside for a single command, others (dash) stay
-    between, and outlive `dvc`: so whoever stands behind such a shell is watched as well.
-    """
-    import psutil
-
-    parent = os.getppid()
-    watched = []
-    for ancestor in psutil.Process().parents():
-        watched.append(ancestor)
-        if "-c" not in ancestor.cmdline()[1:-1]:
-            break
-
-    def watch() -> None:
-        while os.getppid() == parent and all(map(_lives, watched)):
-            time.sleep(0.5)
-        os._exit(1)
-
-    def _lives(process: psutil.Process) -> bool:
-        try:
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    threading.Thread(target=watch, name="die-with-parent", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from irg_core.errors import ClusterError
 from irg_core.params import section
+from pipelines.lifetime import die_with_parent
 
 MapBatches = Callable[..., Any]
 Handle = Any
@@ -73,7 +74,7 @@ def executor(runtime: RuntimeParams) -> Iterator[MapBatches]:
     elif runtime.executor == "process" and runtime.workers > 1:
         # Spawned, not forked: a fork of a process with running threads (torch, arrow) can deadlock.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(runtime.workers, mp_context=context, initializer=_die_with_stage) as pool:
+        with ProcessPoolExecutor(runtime.workers, mp_context=context, initializer=die_with_parent) as pool:
             yield partial(_in_order, pool.submit, Future.result, AHEAD * runtime.workers)
     else:
         yield map
@@ -89,12 +90,6 @@ def _in_order(
             yield result(waiting.popleft())
     while waiting:
         yield result(waiting.popleft())
-
-
-def _die_with_stage() -> None:
-    from pipelines.__main__ import die_with_parent
-
-    die_with_parent()
 
 
 # ---- Ray -------------------------------------------------------------------------------------------------------------

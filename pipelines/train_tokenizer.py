@@ -18,10 +18,10 @@ def main(clips: Path, splits: Path, stats: Path, verdict: Path, out: Path) -> No
     params = section("train_tokenizer", tokenizer.TrainTokenizerParams)
     corpora = names("corpora")
     part = {split.clip_id: split.split for split in read(splits, Split)}
-    motions: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
+    motions: dict[str, dict[str, np.ndarray]] = {"train": {}, "val": {}, "test": {}}
     shown: list[str] = []
     for clip in read_all(clips, corpora, Clip):
-        motions[part[clip.clip_id]].append(clip.features)
+        motions[part[clip.clip_id]][clip.clip_id] = clip.features
         if part[clip.clip_id] == "val":
             shown.append(kind_of_motion(clip))
     if not motions["train"] or not motions["val"]:
@@ -36,7 +36,7 @@ def main(clips: Path, splits: Path, stats: Path, verdict: Path, out: Path) -> No
     with whole_folder(out) as aside:
         trained.save(aside)
         journal.save(aside)
-        write_json(aside / "errors.json", tokenizer.errors_by_kind(trained, motions["val"], shown))
+        write_json(aside / "errors.json", tokenizer.errors_by_kind(trained, list(motions["val"].values()), shown))
     kept.discard()
     summarise(
         "train_tokenizer",

@@ -287,6 +287,17 @@ def test_a_file_that_is_read_and_not_imported_is_some_stages_dependency() -> Non
             assert any(name == dep or name.startswith(f"{dep}/") for dep in listed), name
 
 
+@pytest.mark.parametrize("stage", DAG)
+def test_a_stage_depends_on_the_files_that_its_code_names(stage: str) -> None:
+    listed = [dep for dep in DAG[stage]["deps"] if not is_data(dep)]
+    for module in closure(entry_files(stage)):
+        code = (ROOT / module).read_text(encoding="utf-8")
+        for file in (ROOT / module).parent.iterdir():
+            if file.is_file() and file.suffix != ".py" and f'"{file.name}"' in code:
+                name = str(file.relative_to(ROOT))
+                assert any(name == dep or name.startswith(f"{dep}/") for dep in listed), f"{module} reads {name}"
+
+
 def test_answers_that_were_paid_for_stay_while_their_stage_reruns() -> None:
     for stage, entry in DAG.items():
         for out in entry.get("outs", []):

@@ -5,6 +5,7 @@ last bits of its probabilities. Rows that are done leave the batch. Several answ
 and values are computed in one row and copied to all that go on from there.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -147,7 +148,7 @@ Steps = Generator[str | int, int, None]
 """Yields what is allowed next, the name of a mask or one id that must come; is sent the id that was taken."""
 
 
-class Guide:
+class Guide(ABC):
     """Says for one row what may come next; `allowed` is None once all is said, and `stop` says why."""
 
     stop: Stop = "tokens"
@@ -164,8 +165,9 @@ class Guide:
         except StopIteration:
             self.allowed = None
 
+    @abstractmethod
     def steps(self) -> Steps:
-        raise NotImplementedError
+        """All that may be said, in order."""
 
     def codes(self) -> Steps:
         """The inside of a motion up to its end; the budget of codes ends it too."""

@@ -6,9 +6,11 @@ from random weights comes near within the first thousand steps, and its blocks b
 
 Codes begin at the means of clusters and are learned by moving averages, not by gradients. A code that hardly anything
 falls to any more is put on an encoder output of the current batch, or most of a codebook dies.
+
+The nearest codes round a root's speed, and the errors add up: clips are encoded so that they keep to their paths.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -23,7 +25,7 @@ from torch.nn import functional
 from irg_core.errors import ModelError
 from irg_core.files import read_json, write_json
 from irg_core.fingerprints import seal
-from irg_core.models import folders
+from irg_core.models import folders, world
 
 FRAMES_PER_CODE = 4
 DILATION_GROWTH = 3
@@ -33,6 +35,14 @@ STARVED = 0.2
 FAINTEST = 0.01
 """Spread below which a direction's numbers are not enlarged: they would be noise."""
 CLIPS_PER_BATCH = 32
+FEEDBACKS = 12
+"""Times at most that a clip is encoded again for its path. Drift falls with each, less and less; time grows with it."""
+NEAR_ENOUGH = 0.025
+"""Metres that joints are off at which a clip is left as it is: little of it is drift."""
+FEEDBACK_FRAMES = 13
+"""Over which a lack of speed is told, some three codes: within one there is nothing to choose."""
+PATH = slice(0, 3)
+"""The numbers of a row that are summed: the root's turning and speed."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +67,8 @@ class Quantised(NamedTuple):
     """The nearest codes; gradients pass straight through to the encoder."""
     codes: Tensor
     """Their indices [batch, positions]."""
-    commitment: Tensor
-    """Mean squared distance of the encoder's outputs to their codes."""
+    distances: Tensor
+    """Mean squared distances [batch, positions] of the encoder's outputs to their codes."""
 
 
 class Components(NamedTuple):
@@ -109,7 +119,7 @@ class Codebook(nn.Module):
         flat = x.transpose(1, 2)
         codes = self.nearest(flat.reshape(-1, flat.shape[-1]).detach()).view(flat.shape[:-1])
         chosen = self.vectors[codes].transpose(1, 2)
-        return Quantised(x + (chosen - x).detach(), codes, functional.mse_loss(x, chosen))
+        return Quantised(x + (chosen - x).detach(), codes, (x - chosen).square().mean(dim=1))
 
     @torch.no_grad()
     def update(self, x: Tensor, codes: Tensor, decay: float, generator: torch.Generator) -> None:
@@ -252,16 +262,53 @@ class MotionTokenizer:
         write_json(folder / "config.json", asdict(self.config))
         seal(folder)
 
-    @torch.inference_mode()
     def encode(self, motions: Sequence[np.ndarray]) -> list[list[int]]:
-        """The codes of clips [frames, width], one for every four frames; up to three last frames are cropped."""
+        """The codes of clips [frames, width], one for every four frames, that keep to their paths; up to three last
+        frames are cropped."""
+        return self._encoded(motions, self._on_path)
+
+    def encode_apart(self, motions: Sequence[np.ndarray]) -> list[list[int]]:
+        """The same with the nearest code for each four frames, whatever their errors add up to: a tenth of the time."""
+        return self._encoded(motions, self._nearest)
+
+    @torch.inference_mode()
+    def _encoded(self, motions: Sequence[np.ndarray], codes_of: Callable[[Tensor], Tensor]) -> list[list[int]]:
         answers: list[list[int]] = [[] for _ in motions]
         for rows, length in _equal_lengths([len(motion) // FRAMES_PER_CODE for motion in motions]):
             stacked = torch.from_numpy(np.stack([motions[row][: length * FRAMES_PER_CODE] for row in rows]))
-            outputs = self.net.encoder(self.net.normalise(stacked).transpose(1, 2))
-            for row, codes in zip(rows, self.net.codebook(outputs).codes.tolist(), strict=True):
+            for row, codes in zip(rows, codes_of(stacked).tolist(), strict=True):
                 answers[row] = codes
         return answers
+
+    def _nearest(self, stacked: Tensor) -> Tensor:
+        """Codes [batch, positions] of features [batch, frames, width]."""
+        codes: Tensor = self.net.codebook(self.net.encoder(self.net.normalise(stacked).transpose(1, 2))).codes
+        return codes
+
+    def _frames(self, codes: Tensor) -> Tensor:
+        """Features [batch, frames, width] of codes [batch, positions]."""
+        frames: Tensor = self.net.decoder(self.net.codebook.vectors[codes].transpose(1, 2)).transpose(1, 2)
+        return frames * self.net.std + self.net.mean
+
+    def _on_path(self, stacked: Tensor) -> Tensor:
+        """Codes [batch, positions] by feedback: what the root came out too slow is asked for on top, a few times over.
+
+        A code rounds the speed of the root, and a clip's roundings are alike: a run whose codes are all a little slow
+        ends decimetres short. Whichever codes leave the joints nearest to where they should be are the answer.
+        """
+        asked, best = stacked.clone(), self._nearest(stacked)
+        again = self._frames(best)
+        least = _astray(again, stacked)
+        for _ in range(FEEDBACKS):
+            if not len(rows := (least > NEAR_ENOUGH).nonzero()[:, 0]):
+                break
+            asked[rows, :, PATH] += _smooth((stacked[rows] - again[rows])[..., PATH])
+            codes = self._nearest(asked[rows])
+            again[rows] = self._frames(codes)
+            gaps = _astray(again[rows], stacked[rows])
+            is_nearer = gaps < least[rows]
+            best[rows[is_nearer]], least[rows[is_nearer]] = codes[is_nearer], gaps[is_nearer]
+        return best
 
     @torch.inference_mode()
     def decode(self, codes: Sequence[Sequence[int]]) -> list[np.ndarray]:
@@ -272,11 +319,22 @@ class MotionTokenizer:
             )
         answers = [np.zeros((0, len(self.net.mean)), dtype=np.float32) for _ in codes]
         for rows, _ in _equal_lengths([len(row) for row in codes]):
-            vectors = self.net.codebook.vectors[torch.tensor([list(codes[row]) for row in rows])]
-            decoded = self.net.decoder(vectors.transpose(1, 2)).transpose(1, 2) * self.net.std + self.net.mean
+            decoded = self._frames(torch.tensor([list(codes[row]) for row in rows]))
             for row, features in zip(rows, decoded.numpy(), strict=True):
                 answers[row] = features
         return answers
+
+
+def _astray(rows: Tensor, truth: Tensor) -> Tensor:
+    """Mean distance [batch] of joints from where they should be, in the world."""
+    return world.lengths(world.gaps(rows, truth)).mean(dim=1)
+
+
+def _smooth(values: Tensor) -> Tensor:
+    """Running means of [batch, frames, n]."""
+    return functional.avg_pool1d(
+        values.transpose(1, 2), FEEDBACK_FRAMES, 1, FEEDBACK_FRAMES // 2, count_include_pad=False
+    ).transpose(1, 2)
 
 
 def _equal_lengths(lengths: Sequence[int]) -> list[tuple[list[int], int]]:

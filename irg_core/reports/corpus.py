@@ -3,10 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from irg_core.motion import representation
@@ -15,9 +13,9 @@ from irg_core.motion.features import TRAVEL
 from irg_core.records.annotation import Rejection
 from irg_core.records.audit import Finding
 from irg_core.records.motion import Clip, Split
-from irg_core.reports.player import Track, head, player
+from irg_core.reports import templates
+from irg_core.reports.player import Track
 
-TEMPLATE, STYLE = (Path(__file__).with_name(name) for name in ("corpus.html", "page.css"))
 OUTCOMES = ("rejected", "repaired", "accepted")
 BINS = 12
 WIDTH, HEIGHT, FOOT = 300.0, 120.0, 18.0
@@ -87,11 +85,9 @@ def render(
 ) -> str:
     drawn = [finding for finding in findings if len(finding.before)]
     examples = sorted(drawn, key=lambda finding: (OUTCOMES.index(finding.outcome), finding.kind, finding.finding_id))
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        style=Markup(STYLE.read_text(encoding="utf-8")),
-        player_head=head() if examples else "",
-        player=player,
+    return templates.page(
+        "corpus.html",
+        has_players=bool(examples),
         tracks=tracks,
         corpus=corpus,
         clips=clips,

@@ -2,26 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from irg_core.dialogue import SENTINEL
 from irg_core.records.changes import Effect, Step
 from irg_core.records.reasoning import Rounds, Share
 from irg_core.records.training import LogRow
-from irg_core.reports import drawings
+from irg_core.reports import drawings, templates
 from irg_core.reports.dataset import Sample
 from irg_core.reports.findings import FEW, Finding, by_sentence
 from irg_core.reports.gallery import SCRIPT, Gallery
 from irg_core.reports.overview import SPLITS, Overview
-from irg_core.reports.player import Track, head, player
+from irg_core.reports.player import Track
 from irg_core.reports.published import Published
 from irg_core.reports.results import Results, judged
 
-REPORT, DATASET, STYLE = (Path(__file__).with_name(name) for name in ("page.html", "dataset.html", "page.css"))
 JUDGING = (
     ("accepted, of right motions", ("accepted", "none")),
     ("accepted, of flawed ones", ("accepted", "flawed")),
@@ -65,8 +62,8 @@ class Report:
 
 
 def render(report: Report) -> str:
-    return _page(
-        REPORT,
+    return templates.page(
+        "page.html",
         report=report,
         charts=[(table, drawings.intervals(table.lines, "r3")) for table in report.results if _is_worth_a_chart(table)],
         curves={model: _curves(rows) for model, rows in report.logs.items()},
@@ -140,19 +137,12 @@ def _rounds(report: Report) -> list[tuple[str, str, str]]:
 
 def render_dataset(samples: Mapping[str, Sequence[Sample]], found: Overview | None = None) -> str:
     """The dataset page, from samples by corpus and what was counted."""
-    return _page(DATASET, corpora=samples, tracks=_tracks, overview=found, splits=SPLITS)
+    return templates.page("dataset.html", corpora=samples, tracks=_tracks, overview=found, splits=SPLITS)
 
 
 def _tracks(sample: Sample) -> list[Track]:
     twin = [Track(f"flawed: {sample.twin.kind.replace('_', ' ')}", sample.twin.joints)] if sample.twin else []
     return [Track("clip", sample.joints), *twin]
-
-
-def _page(template: Path, **values: object) -> str:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    style = Markup(STYLE.read_text(encoding="utf-8"))
-    page = environment.from_string(template.read_text(encoding="utf-8"))
-    return page.render(style=style, player_head=head(), player=player, **values)
 
 
 def _is_worth_a_chart(table: Results) -> bool:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from irg_core.errors import CheckpointError, ModelError
 from irg_core.files import read_json, whole_folder, write_json
 from irg_core.fingerprints import Origin, differences, name_of, of_file, origin, seal, unlike
+from irg_core.training.sharding import alike, whole
 
 RUNS = Path("runs")
 RESUME = "IRG_RESUME"
@@ -159,9 +160,9 @@ def is_asked_to_resume(stage: str) -> bool:
 
 def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """What a training changes, by name: weights that are trained, tied ones once, buffers, and optimizer moments."""
-    tensors = {f"model/{name}": tensor.detach() for name, tensor in _changing(model).items()}
+    tensors = {f"model/{name}": whole(tensor.detach()) for name, tensor in _changing(model).items()}
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{name}": value for name, value in moments.items()}
+        tensors |= {f"optimizer/{index}/{name}": whole(value) for name, value in moments.items()}
     return tensors
 
 
@@ -176,12 +177,13 @@ def unpack(tensors: dict[str, torch.Tensor], model: torch.nn.Module, optimizer: 
         )
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(given[name])
+            tensor.copy_(alike(given[name], tensor))
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer/"):
             _, index, moment = name.split("/")
-            state.setdefault(int(index), {})[moment] = tensor
+            state.setdefault(int(index), {})[moment] = alike(tensor, weights[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

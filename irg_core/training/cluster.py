@@ -27,6 +27,7 @@ from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
 from irg_core.training.journal import Journal
 from irg_core.training.judge import Judge
 from irg_core.training.loop import SupervisedParams
+from irg_core.training.sharding import shard
 
 FAILURES = 3
 """How often a training goes on from its last checkpoint after a worker died."""
@@ -189,16 +190,18 @@ def _member(
     from ray.train.torch import get_device
 
     os.chdir(place)
-    language.model.to(get_device())
     team = Several(get_device())
+    team.is_sharded = params.sharding == "full"
     with contextlib.redirect_stdout(sys.stdout if team.rank == 0 else None):
         try:
-            ready = loop.prepared(stage, params, language, [], kept)
+            ready = loop.opened(kept)
+            if team.is_sharded:
+                shard(language.model, team.device, loop.supervised_scores)
+            language.model.to(team.device)
             journal = loop.descend(stage, params, language, ready, Shared(kept, team), team)
         except FactoryError as error:
             return error
-    language.model.cpu()
-    return save(pack(language.model, loop.adam(language.model, params.weight_decay))), journal.state()
+    return _packed(language, params.weight_decay), journal.state()
 
 
 def _improving(
@@ -222,5 +225,9 @@ def _improving(
             journal = grpo.improve(params, language, reference, goals, judge, Shared(kept, team), team)
         except FactoryError as error:
             return error
-    language.model.cpu()
-    return save(pack(language.model, loop.adam(language.model, 0.0))), journal.state()
+    return _packed(language, 0.0), journal.state()
+
+
+def _packed(language: Language, weight_decay: float) -> bytes:
+    tensors = pack(language.model, loop.adam(language.model, weight_decay))
+    return save({name: tensor.cpu() for name, tensor in tensors.items()})

@@ -18,6 +18,7 @@ from irg_core.records.wording import near_identical
 from irg_core.seeds import derive, rng
 from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
 from irg_core.training.journal import Journal, finite
+from irg_core.training.schedule import set_rate
 
 LOG_EVERY = 25
 """Steps."""
@@ -83,8 +84,11 @@ def train(
     evaluator.train()
     for step in range(first, params.steps):
         loss = _loss(evaluator, pairings, motions, step, params)
-        finite(stage, step + 1, loss.item(), [pairings[row].key for row in batch(step, len(pairings), params)[1]])
-        _descend(loss, evaluator, optimizer, _rate(step, params))
+        gradient = _backward(loss, evaluator)
+        rows = batch(step, len(pairings), params)[1]
+        finite(stage, step + 1, loss.item(), gradient, [pairings[row].key for row in rows])
+        set_rate(optimizer, _rate(step, params))
+        optimizer.step()
         if step % LOG_EVERY == 0 or step == params.steps - 1:
             journal.note(step, loss=loss.item())
         if checkpoints.due(step + 1) and step + 1 < params.steps:
@@ -154,10 +158,8 @@ def _rate(step: int, params: EvaluatorParams) -> float:
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - climb) / max(1, params.steps - climb)))
 
 
-def _descend(loss: Tensor, evaluator: Evaluator, optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
+def _backward(loss: Tensor, evaluator: Evaluator) -> float:
+    """Leave the clipped gradients of the loss in the evaluator; their norm before that."""
+    evaluator.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(evaluator.parameters(), 1.0)
-    optimizer.step()
+    return torch.nn.utils.clip_grad_norm_(evaluator.parameters(), 1.0).item()

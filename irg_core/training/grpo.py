@@ -235,6 +235,13 @@ def _sampled(run: Run, goals: Sequence[Goal], step: int) -> list[Sample]:
     if not asked:
         return []
     answers = generate(run.language, {key: goal.prompt for key, goal in asked.items()}, "free", params.sampling())
+    # Answers of a broken model are all alike: no group would teach, and no loss would ever tell.
+    odd = {asked[key].goal_id for key, answer in answers.items() if not np.isfinite(answer.log_probs).all()}
+    if odd:
+        raise ModelError(
+            f"{STAGE}: the model's probabilities are no numbers at step {step + 1}, on the goals {_listed(odd)};"
+            f" checkpoints stay as they were; lower {STAGE}.learning_rate, or look at the weights that it began with"
+        )
     rollouts = judge.rollouts(list(asked.values()), list(answers.values()))
     scores = judge.scores(rollouts)
     totals = judge.totals(scores, len(rollouts), params.group)
@@ -308,7 +315,7 @@ def log_probabilities(model: Any, batch: Batch, temperature: float, precision: P
     with reduced(precision, batch.ids.device.type):
         hidden = hidden_states(model, input_ids=batch.ids, use_cache=False)[:, :-1]
         scores = logits(model, hidden[batch.spoken])
-    scores = (scores.float() / temperature).masked_fill(~batch.allowed, -torch.inf)
+    scores = (scores.float() / temperature).masked_fill_(~batch.allowed, -torch.inf)
     taken = batch.ids[:, 1:][batch.spoken]
     # The chosen score minus the sum over all: gathering from a whole log-softmax would send NaN through its -inf.
     found = scores.gather(1, taken[:, None])[:, 0] - torch.logsumexp(scores, dim=1)
@@ -334,17 +341,19 @@ def _updated(
     for _ in range(run.params.updates):
         for weight in weights:
             weight.grad = torch.zeros_like(weight)  # a worker may have no answer that teaches
-        sums = torch.zeros(6, dtype=torch.float64, device=device)
-        for found in _descended(run, held, whole):
+        sums, odd = torch.zeros(6, dtype=torch.float64, device=device), set[str]()
+        for part, found in zip(held, _descended(run, held, whole), strict=True):
             sums += found
+            odd |= set() if torch.isfinite(found).all() else {one.goal.goal_id for one in part.samples}
         run.team.add_up([sums, *(weight.grad for weight in weights if weight.grad is not None)])
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         if not (torch.isfinite(sums[0]) and torch.isfinite(norm)):
-            named = ", ".join(goal.goal_id for goal in goals)
-            raise ModelError(
+            wrong = (
                 f"{STAGE}: the loss is {sums[0].item()} and its gradient {norm.item()} at step {step + 1}, on the goals"
-                f" {named}; no weight is changed by it, and checkpoints stay as they were; lower {STAGE}.learning_rate"
+                f" %s; no weight is changed by it, and checkpoints stay as they were; lower {STAGE}.learning_rate"
             )
+            run.team.agree(ModelError(wrong % _listed(odd)) if odd else None)
+            raise ModelError(wrong % _listed({goal.goal_id for goal in goals}))
         run.optimizer.step()
     loss, *of_tokens = sums.tolist()
     names = ("kl", "clipped_low", "clipped_high", "entropy", "sampling_drift")
@@ -352,6 +361,10 @@ def _updated(
     if not run.params.beta:
         del means["kl"]
     return {"loss": loss, "gradient_norm": norm.item(), **means}
+
+
+def _listed(goals: set[str]) -> str:
+    return ", ".join(sorted(goals))
 
 
 def _descended(run: Run, parts: Sequence[Part], whole: Whole) -> Iterator[Tensor]:
@@ -365,10 +378,12 @@ def _descended(run: Run, parts: Sequence[Part], whole: Whole) -> Iterator[Tensor
         answers = [sample.answer for sample in part.samples]
         prompts = [sample.goal.prompt for sample in part.samples]
         batch = batch_of(run.language, prompts, answers, symbols, params.sampling())
+        if part.old is None:
+            part.anchor = _anchor(run, batch)  # before the pass that has to be kept for its way back
         new = log_probabilities(model, batch, params.temperature, params.precision)
         if part.old is None:
             # The first forward pass is the old policy's: taken from there, its ratio is 1 to the bit.
-            part.old, part.anchor = new.detach(), _anchor(run, batch)
+            part.old = new.detach()
         weights = policy.token_weights(params.loss, batch.said, whole)
         terms = policy.terms(new, part.old, part.anchor, part.advantage, weights, params.clip, params.beta, params.kl)
         terms.loss.backward()

@@ -49,14 +49,15 @@ class Journal:
         return journal
 
 
-def finite(stage: str, step: int, loss: float, rows: Sequence[str]) -> None:
-    """Raises `ModelError`, with the rows of the batch, where a loss is not finite; nothing of that step may be kept."""
-    if math.isfinite(loss):
+def finite(stage: str, step: int, loss: float, gradient: float, rows: Sequence[str]) -> None:
+    """Raises `ModelError`, with the rows of the batch, where a loss or the norm of its gradient is not finite; nothing
+    of that step may be kept."""
+    if math.isfinite(loss) and math.isfinite(gradient):
         return
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     raise ModelError(
-        f"{stage}: the loss is {loss} at step {step}, on {', '.join(rows[:NAMED])}{more}; look at these rows, or lower"
-        f" {stage}.learning_rate; checkpoints of earlier steps stay"
+        f"{stage}: the loss is {loss} and its gradient {gradient} at step {step}, on {', '.join(rows[:NAMED])}{more};"
+        f" look at these rows, or lower {stage}.learning_rate; checkpoints of earlier steps stay"
     )
 
 

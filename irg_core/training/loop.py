@@ -10,10 +10,11 @@ Weights and Adam's moments are float32 throughout; bfloat16 is a matter of the f
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,17 +24,20 @@ from irg_core.errors import FactoryError, ModelError, ParamsError
 from irg_core.fingerprints import unlike
 from irg_core.models.adapters import LoraParams
 from irg_core.models.decoding import Answer, Sampling, generate
-from irg_core.models.language import Language, hidden_states, logits, trained
+from irg_core.models.language import Language, logits, trained
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.records.training import Example
 from irg_core.seeds import derive, rng
+from irg_core.training import packing
 from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
 from irg_core.training.journal import Journal, resume
-from irg_core.training.packing import Packed, batches, packed_attention
-from irg_core.training.packing import pack as packed
+from irg_core.training.packing import Packed, batches
 from irg_core.training.rows import IGNORED, Encoded, Prepared, corrupted, write
 from irg_core.training.schedule import Precision, Schedule, rate, reduced, seeded, set_rate, threads
+from irg_core.training.sharding import Sharding, number
 
+ROWS = "rows"
+"""Folder beside the steps with the examples as ids."""
 NAMED = 8
 """Examples that an error names."""
 
@@ -45,6 +49,9 @@ class SupervisedParams:
     seed: int
     workers: int
     """Processes that share each batch, on Ray where there are several. Part of the result, in its last bits."""
+    sharding: Sharding
+    """full: each worker holds a share of weights, gradients and moments, and layers are gathered as they are needed;
+    for models that are too large for one. none: each holds them all, which is faster."""
     threads: int
     """Of each worker. More is faster and changes the last bits of the weights."""
     precision: Precision
@@ -55,6 +62,9 @@ class SupervisedParams:
     """Of one step's batch, prompts included and padding not. More is steadier and slower."""
     accumulate: int
     """Passes in which a worker reads its share of a batch. More takes less memory and changes the last bits."""
+    packing: bool
+    """Examples of any length in one row of tokens, see `training/packing.py`. false: one in each row, padded; slower,
+    and right for every architecture."""
     longest: int
     """Longer examples are dropped and counted."""
     learning_rate: float
@@ -85,6 +95,12 @@ class SupervisedParams:
         for name in ("workers", "accumulate", "tokens", "log_every", "measure_every", "checkpoint_every"):
             if (value := getattr(self, name)) < 1:
                 raise ParamsError(f"params.yaml: {name} of a training is {value}; it must be at least 1")
+        if self.sharding == "full" and (self.workers == 1 or self.generated):
+            raise ParamsError(
+                f"params.yaml: sharding of a training is full, with workers {self.workers} and generated"
+                f" {self.generated}; it needs at least 2 workers to share the weights, and generated: 0, for a worker"
+                " cannot answer by itself"
+            )
         if self.patience and not self.measured:
             raise ParamsError("params.yaml: patience waits for a lower heldout loss; it needs measured above 0")
 
@@ -94,6 +110,8 @@ class Team:
 
     rank = 0
     size = 1
+    is_sharded = False
+    """Whether a member holds only a share of the weights: then all must pass through the model as often."""
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Put into each tensor its sum over the team."""
@@ -102,6 +120,13 @@ class Team:
         """Raise in all members what is wrong in any: the others would wait for one that has given up."""
         if wrong is not None:
             raise wrong
+
+
+class Alone(Team):
+    """One process that shares no batch, though it may hold its weights with others."""
+
+    def __init__(self, is_sharded: bool) -> None:
+        self.is_sharded = is_sharded
 
 
 def train(
@@ -117,10 +142,18 @@ def prepared(
 ) -> Prepared:
     """The examples as ids, on disk beside the checkpoints; a training that goes on finds them there."""
     language.make_room(params.longest, f"{stage}.longest")
-    folder = kept.folder / "rows"
+    folder = kept.folder / ROWS
     if not folder.exists() or unlike(folder):
-        write(folder, stage, examples, language.vocabulary, params.longest, params.measured)
-    return Prepared(folder)
+        write(folder, stage, examples, language.vocabulary, params.longest, params.seed, params.measured)
+    ready = opened(kept)
+    if params.packing:
+        packing.check(stage, language, ready.rows)
+    return ready
+
+
+def opened(kept: Checkpoints) -> Prepared:
+    """What was prepared, for another process of the same training."""
+    return Prepared(kept.folder / ROWS)
 
 
 def descend(
@@ -140,7 +173,7 @@ def descend(
                 journal.note(step + 1, **numbers)
             score = None
             if (step + 1) % params.measure_every == 0 or step + 1 == params.steps:
-                seen = measure(language, ready.heldout, params, team)
+                seen = _looked(stage, params, language, ready.heldout, team, step)
                 journal.note(step + 1, **seen)
                 score = seen.get("heldout_loss") if params.patience and looks_since_best(journal) == 0 else None
             if kept.due(step + 1) or score is not None:
@@ -186,14 +219,27 @@ def _step(
     ]
     with seeded(derive(params.seed, "dropout", step, team.rank)):  # of models that were made with some
         loss = gradients(params, language, share, supervised_tokens(batch), team).item()
-    norm = torch.nn.utils.clip_grad_norm_(trained(language.model), 1.0).item()
+    norm = number(torch.nn.utils.clip_grad_norm_(trained(language.model), 1.0))
     if not math.isfinite(loss) or not math.isfinite(norm):
         raise ModelError(
-            f"{stage}: the loss is {loss} and its gradient {norm} at step {step + 1}, on the examples {_named(batch)}; "
-            f"nothing is changed by it, and checkpoints stay as they were; look at them, or lower {stage}.learning_rate"
+            f"{stage}: the loss is {loss} and its gradient {norm} at step {step + 1}, on the examples "
+            f"{_named(_culprits(params, language, batch, team))}; nothing is changed by it, and checkpoints stay as"
+            f" they were; look at them, or lower {stage}.learning_rate"
         )
     optimizer.step()
     return {"loss": loss, "gradient_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]}
+
+
+def _culprits(params: SupervisedParams, language: Language, batch: Sequence[Encoded], team: Team) -> Sequence[Encoded]:
+    """The rows of a batch that by themselves have a loss or gradient that is no number; all, where none has."""
+    found = [row for row in batch if not _is_finite(params, language, row, team.is_sharded)]
+    return found or batch
+
+
+def _is_finite(params: SupervisedParams, language: Language, row: Encoded, is_sharded: bool) -> bool:
+    loss = gradients(replace(params, accumulate=1), language, [row], 1, Alone(is_sharded)).item()
+    grads = (weight.grad for weight in trained(language.model) if weight.grad is not None)
+    return math.isfinite(loss) and math.isfinite(number(torch.nn.utils.get_total_norm(grads)))
 
 
 def _named(batch: Sequence[Encoded]) -> str:
@@ -212,14 +258,29 @@ def gradients(
     model, weights = language.model, trained(language.model)
     for weight in weights:
         weight.grad = torch.zeros_like(weight)  # a batch may have fewer rows than the team has members
-    total = weights[0].new_zeros(())
+    total = torch.zeros((), dtype=weights[0].dtype, device=weights[0].device)
     for turn in range(params.accumulate):
         if some := share[turn :: params.accumulate]:
-            loss = losses(model, packed(some, language.vocabulary.pad), params.precision).sum() / supervised
+            loss = losses(model, laid(some, params, language), params.precision).sum() / supervised
             loss.backward()
             total += loss.detach()
-    team.add_up([total, *(weight.grad for weight in weights if weight.grad is not None)])
+        elif team.is_sharded:
+            (losses(model, _idle(params, language), params.precision).sum() * 0.0).backward()
+    # Shares of gradients were added up on their way back.
+    whole = [] if team.is_sharded else [weight.grad for weight in weights if weight.grad is not None]
+    team.add_up([total, *whole])
     return total
+
+
+def laid(rows: Sequence[Encoded], params: SupervisedParams, language: Language) -> Packed:
+    """Examples as the model is to read them."""
+    return (packing.pack if params.packing else packing.one_a_row)(rows, language.vocabulary.pad)
+
+
+def _idle(params: SupervisedParams, language: Language) -> Packed:
+    """Something to pass through the model while others have more to read."""
+    ends = np.array([language.vocabulary.end] * 2, dtype=np.int32)
+    return laid([Encoded("", "", ends, ends)], params, language)
 
 
 def losses(model: Any, batch: Packed, precision: Precision) -> Tensor:
@@ -233,15 +294,33 @@ def predictions(model: Any, batch: Packed, precision: Precision) -> tuple[Tensor
 
     Only those rows of logits are ever computed: at the vocabulary's size they are most of the memory.
     """
-    ids, labels, positions, rectangles = batch.to(model.device)
-    with packed_attention(model), reduced(precision, ids.device.type):
-        hidden = hidden_states(model, input_ids=ids, position_ids=positions, use_cache=False, rectangles=rectangles)
-        is_wanted = labels != IGNORED
-        scores = logits(model, hidden[is_wanted])
-    return scores.to(torch.promote_types(scores.dtype, torch.float32)), labels[is_wanted]
+    there = batch.to(model.device)
+    with reduced(precision, there.ids.device.type):
+        scores = model.scores(there) if hasattr(model, "scores") else supervised_scores(model, there)
+    return scores.to(torch.promote_types(scores.dtype, torch.float32)), there.labels[there.labels != IGNORED]
+
+
+def supervised_scores(model: Any, batch: Packed) -> Tensor:
+    """Logits [supervised tokens, vocabulary]."""
+    hidden = packing.read(model, batch)
+    return logits(model, hidden[batch.labels != IGNORED])
 
 
 # ---- the val split ---------------------------------------------------------------------------------------------------
+
+
+def _looked(
+    stage: str, params: SupervisedParams, language: Language, rows: Sequence[Encoded], team: Team, step: int
+) -> dict[str, float]:
+    """What `measure` finds. Raises `ModelError`, with the examples, where that is no number."""
+    seen = measure(language, rows, params, team)
+    if (loss := seen.get("heldout_loss")) is not None and not math.isfinite(loss):
+        named = _named(_culprits(params, language, rows, team))
+        raise ModelError(
+            f"{stage}: the loss of heldout examples is {loss} after step {step + 1}, on the examples {named};"
+            f" checkpoints stay as they were; look at them, or lower {stage}.learning_rate"
+        )
+    return seen
 
 
 @torch.no_grad()
@@ -270,10 +349,14 @@ def measure(language: Language, rows: Sequence[Encoded], params: SupervisedParam
 def _sums(rows: Sequence[Encoded], language: Language, params: SupervisedParams, team: Team) -> Tensor:
     """[7] float64: loss, right tokens, supervised tokens; well-formed answers, right tokens, true tokens, answers."""
     sums = torch.zeros(7, dtype=torch.float64)
-    for batch in _within(rows[team.rank :: team.size], params.tokens // params.accumulate):
-        scores, wanted = predictions(language.model, packed(batch, language.vocabulary.pad), params.precision)
+    shares = [list(_within(rows[rank :: team.size], params.tokens // params.accumulate)) for rank in range(team.size)]
+    for batch in shares[team.rank]:
+        scores, wanted = predictions(language.model, laid(batch, params, language), params.precision)
         loss = functional.cross_entropy(scores, wanted, reduction="sum").double().cpu()
         sums[:3] += torch.tensor([loss, (scores.argmax(1) == wanted).sum(), len(wanted)], dtype=torch.float64)
+    if team.is_sharded:
+        for _ in range(max(map(len, shares)) - len(shares[team.rank])):
+            predictions(language.model, _idle(params, language), params.precision)
     if some := rows[: params.generated][team.rank :: team.size]:
         sums[3:] += torch.tensor(_answered(some, language, params.longest), dtype=torch.float64)
     return sums

@@ -5,8 +5,13 @@ So examples of like length lie side by side as a rectangle [examples, length], s
 no earlier token can see it, and attention goes rectangle by rectangle under a causal mask. On a CPU, with examples of
 40 to 220 tokens, a block-diagonal mask over bins of examples does several times that work, and a gather for each
 example moves more than it saves.
+
+That is right only where nothing but attention looks at other tokens, and attention has no more to it than is done here:
+not for learned sinks, nor for convolutions and state spaces, which run on from one example into the next. `check` finds
+that out beforehand; such a model reads one example in each row.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -18,7 +23,8 @@ from torch.nn import functional
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from irg_core.models.language import causal
+from irg_core.errors import ModelError
+from irg_core.models.language import Language, causal, hidden_states, logits
 from irg_core.seeds import rng
 from irg_core.training.rows import IGNORED, Encoded
 
@@ -26,6 +32,10 @@ ATTENTION = "rectangles"
 """The name under which transformers knows the attention of this file."""
 OVERHEAD = 24
 """What another rectangle costs, in tokens of padding: about its share of small operations in four layers on a CPU."""
+SHOWN = 128
+"""Tokens of an example that are looked at beforehand: at a large vocabulary's size logits take memory."""
+ALIKE = 1e-4
+"""How far logits, in float32 and by the size of the largest, may differ by the order of sums alone."""
 
 
 class Rectangle(NamedTuple):
@@ -36,14 +46,15 @@ class Rectangle(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Examples as a decoder reads them; every tensor is [1, tokens]."""
+    """Examples as a decoder reads them; every tensor is [rows, tokens], with one row for all where they are packed."""
 
     ids: Tensor
     labels: Tensor
     """What is to be said next; IGNORED where nothing is supervised, and at the end of each example."""
     positions: Tensor
     """They start anew with each example."""
-    rectangles: list[Rectangle]
+    rectangles: list[Rectangle] | None
+    """What lies in the one row; None: each example has a row of its own."""
 
     def to(self, device: torch.device) -> "Packed":
         return Packed(self.ids.to(device), self.labels.to(device), self.positions.to(device), self.rectangles)
@@ -79,6 +90,83 @@ def pack(examples: Sequence[Encoded], pad: int) -> Packed:
     positions = np.concatenate([np.tile(np.arange(length), examples) for examples, length in found])
     tokens, answers, places = (torch.from_numpy(values)[None] for values in (ids, labels, positions))
     return Packed(tokens, answers, places, found)
+
+
+def one_a_row(examples: Sequence[Encoded], pad: int) -> Packed:
+    """Each example in a row of its own, padded on the right: more padding, and nothing that a decoder could mix."""
+    shape = len(examples), max(len(example.ids) for example in examples)
+    ids, labels = np.full(shape, pad), np.full(shape, IGNORED)
+    for row, example in enumerate(examples):
+        ids[row, : len(example.ids)] = example.ids
+        labels[row, : len(example.ids) - 1] = example.labels[1:]
+    places = torch.arange(shape[1]).expand(shape)
+    return Packed(torch.from_numpy(ids), torch.from_numpy(labels), places, None)
+
+
+def read(model: Any, batch: Packed) -> Tensor:
+    """The last hidden states [rows, tokens, width] of a batch."""
+    if batch.rectangles is None:
+        return hidden_states(model, input_ids=batch.ids, use_cache=False)
+    with packed_attention(model):
+        return hidden_states(
+            model, input_ids=batch.ids, position_ids=batch.positions, use_cache=False, rectangles=batch.rectangles
+        )
+
+
+@torch.no_grad()
+def check(stage: str, language: Language, rows: Sequence[Encoded]) -> None:
+    """Raises `ModelError` where packed examples have other logits than alone: something is mixed, or is lost.
+
+    Two examples and a part of one are packed, so that there is a neighbour, and padding. Alone they pass through the
+    model as transformers calls it.
+    """
+    model = language.model
+    first, last = (rows[place] for place in (0, -1))
+    shown = sorted((_cut(row, size) for row, size in ((first, SHOWN), (last, SHOWN), (first, SHOWN // 4))), key=_length)
+    is_learning = model.training
+    model.eval()
+    try:
+        apart = _apart(model, shown, language.vocabulary.pad)
+    # Models without attention, or with one of another kind, choke on rectangles in ways of their own.
+    except (TypeError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+        wrong = f"cannot be packed ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        raise ModelError(_unpackable(stage, language, wrong)) from error
+    finally:
+        model.train(is_learning)
+    if not apart <= ALIKE:
+        wrong = f"reads packed examples otherwise than alone (logits differ by {apart:.2g} of the largest)"
+        raise ModelError(_unpackable(stage, language, wrong))
+
+
+def _cut(row: Encoded, size: int) -> Encoded:
+    return Encoded(row.example_id, row.task, row.ids[:size], row.labels[:size])
+
+
+def _length(row: Encoded) -> int:
+    return len(row.ids)
+
+
+def _apart(model: Any, rows: Sequence[Encoded], pad: int) -> float:
+    """How far the logits of packed rows, ordered by length, are from those alone, as a share of the largest."""
+    batch = pack(rows, pad).to(model.device)
+    together = logits(model, read(model, batch))[0]
+    found = 0.0
+    for start, row in zip(_starts(batch.rectangles or []), rows, strict=True):
+        ids = torch.from_numpy(row.ids.astype(np.int64))[None].to(model.device)
+        alone = causal(model)(input_ids=ids, use_cache=False).logits[0]
+        if not alone.isfinite().all():
+            return 0.0  # no fault of packing; the first step says so
+        far = (together[start : start + len(row.ids)] - alone).abs().max() / alone.abs().max().clamp(min=1.0)
+        found = max(found, far.item()) if far.isfinite() else math.inf
+    return found
+
+
+def _unpackable(stage: str, language: Language, wrong: str) -> str:
+    kind = language.model.config.get_text_config().model_type
+    return (
+        f"{stage}: the backbone {language.origin.base} (architecture {kind}) {wrong}; set {stage}.packing: false, which"
+        " gives each example a row of its own"
+    )
 
 
 def _starts(found: Sequence[Rectangle]) -> Iterator[int]:

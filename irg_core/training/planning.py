@@ -23,7 +23,7 @@ FLOAT = 4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One training, planned. Bytes are those of each worker: weights are whole on every one."""
+    """One training, planned. Bytes are those of each worker: weights are whole on every one, or shared by all."""
 
     stage: str
     steps: int
@@ -56,9 +56,10 @@ def supervised(stage: str, config: Any, new_rows: int, params: SupervisedParams)
     read = max(1, params.tokens // (params.workers * params.accumulate))
     rows = max(1, read // params.longest)
     kept = activations(config, rows, params.longest, params.precision)  # a longer example goes alone
+    holders = params.workers if params.sharding == "full" else 1  # what is gathered of one layer comes and goes
     return Plan(
         stage, params.steps, params.steps * params.tokens, 0, parameters, learning,
-        FLOAT * parameters, FLOAT * learning, 2 * FLOAT * learning, kept,
+        FLOAT * parameters // holders, FLOAT * learning // holders, 2 * FLOAT * learning // holders, kept,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Memory does not grow with their number: a file is mapped, so that only what a st
 of a team share what was.
 """
 
+import heapq
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from irg_core.files import read_json, whole_folder, write_text
 from irg_core.fingerprints import seal
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.records.training import Example
+from irg_core.seeds import derive
 
 IGNORED = -100
 TOKENISED_TOGETHER = 512
@@ -133,23 +135,46 @@ class Prepared:
         self.dropped: Counter[str] = Counter(read_json(folder / "dropped.json"))
 
 
+class Looked:
+    """Of each task the rows with the least hashes: keys begin with the corpus, so the first by key are all of one."""
+
+    def __init__(self, seed: int, measured: int) -> None:
+        self._seed = seed
+        self._measured = measured
+        self._held: dict[str, list[tuple[int, str, Encoded]]] = {}
+
+    def add(self, row: Encoded) -> None:
+        held = self._held.setdefault(row.task, [])
+        # A heap gives up its least: of the hashes' negatives that is the largest hash.
+        heapq.heappush(held, (-derive(self._seed, row.example_id), row.example_id, row))
+        if len(held) > self._measured:
+            heapq.heappop(held)
+
+    def rows(self) -> Iterator[Encoded]:
+        """Task by task, in the order of their hashes."""
+        for _, held in sorted(self._held.items()):
+            yield from (row for *_, row in sorted(held, reverse=True))
+
+
 def write(
-    folder: Path, stage: str, examples: Iterable[Example], vocabulary: Vocabulary, longest: int, measured: int
-) -> None:
-    """Tokenise examples into a folder that `Prepared` opens, whole; of the val split the first `measured` of each task.
+    folder: Path, stage: str, examples: Iterable[Example], vocabulary: Vocabulary, longest: int, seed: int,
+    measured: int,
+) -> None:  # fmt: skip
+    """Tokenise examples into a folder that `Prepared` opens, whole; of the val split `measured` of each task.
 
     Examples are taken a few at a time. Raises `TableError` where none is left to learn from.
     """
-    dropped, seen = Counter[str](), Counter[str]()
+    dropped, looked = Counter[str](), Looked(seed, measured)
     with whole_folder(folder) as aside:
         with ExitStack() as stack:
             files = {split: stack.enter_context(Writer(aside / f"{split}.arrow")) for split in ("train", "val")}
             for split, row in _encoded(examples, vocabulary):
                 if len(row.ids) > longest:
                     dropped[row.task] += 1
-                elif split == "train" or seen[row.task] < measured:
-                    files[split].add(row)
-                    seen[row.task] += split == "val"
+                else:
+                    (looked if split == "val" else files["train"]).add(row)
+            for row in looked.rows():
+                files["val"].add(row)
         if not files["train"].count:
             there = f"all {sum(dropped.values())} are longer" if dropped else "there is none at all"
             raise TableError(

@@ -5,7 +5,8 @@ whole body away: hence a loss on where the sums have put the joints, and on how 
 their squares: squares forget a hand that waves by a few centimetres over a body that runs.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from irg_core.errors import ParamsError
+from irg_core.models import world
 from irg_core.models.vqvae import FRAMES_PER_CODE, MotionTokenizer, Quantised, VqConfig, VqVae
 from irg_core.motion import features, representation
 from irg_core.seeds import derive, rng
 from irg_core.training.checkpoint import Checkpoints, Saved, pack, unpack
-from irg_core.training.journal import Journal, resume
+from irg_core.training.journal import Journal, finite, resume
 from irg_core.training.patches import components
 from irg_core.training.schedule import Precision, generator, learning_rate, reduced, set_rate, threads
 
@@ -29,8 +31,6 @@ PATCHES = 8192
 """Patches of four frames whose principal components the net begins with."""
 FIRST_WINDOWS = 512
 """Windows whose encoder outputs the codes begin among."""
-NEARLY = 1e-8
-"""Under roots of squared metres, whose slope is infinite at nothing."""
 
 
 @dataclass(frozen=True)
@@ -99,39 +99,59 @@ class TrainTokenizerParams:
 
 
 class Windows:
-    """Windows of frames, each start equally likely, drawn by (seed, step)."""
+    """Windows of frames, drawn by (seed, step): each frame is as likely as any other to be the middle of one, and what
+    would reach over an end of its clip is pushed inside.
 
-    def __init__(self, motions: Sequence[np.ndarray], length: int) -> None:
-        self.frames = torch.from_numpy(np.concatenate(motions).astype(np.float32))
+    Were each start as likely as any other, a clip that is hardly longer than a window would be seen a fraction as often
+    as its length asks for, and the ends of every clip hardly at all.
+    """
+
+    def __init__(self, clips: Mapping[str, np.ndarray], length: int) -> None:
+        self.names = list(clips)
+        self.frames = torch.from_numpy(np.concatenate(list(clips.values())).astype(np.float32))
         self.length = length
-        lengths = np.array([len(motion) for motion in motions])
-        self.ends = np.cumsum(lengths)
-        self.firsts = self.ends - lengths
-        # A clip shorter than a window still has one start; what is missing is padded and masked.
-        self.starts = np.cumsum(np.maximum(lengths - length, 0) + 1)
+        lengths = np.array([len(motion) for motion in clips.values()])
+        self.firsts = np.cumsum(lengths) - lengths
+        # Of a clip shorter than a window there are its whole codes, as `encode` has it; the rest is padded and masked.
+        self.usable = np.where(lengths < length, lengths // FRAMES_PER_CODE * FRAMES_PER_CODE, lengths)
+        # A window of a short clip holds fewer frames: it is drawn as often as one that is full.
+        self.until = np.cumsum(np.where(self.usable > 0, np.maximum(self.usable, length), 0))
 
     def draw(self, seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
-        """Frames [batch, length, width] and which of them are real [batch, length]."""
-        drawn = rng(seed, "windows", step).integers(self.starts[-1], size=batch)
-        clip = np.searchsorted(self.starts, drawn, side="right")
-        first = self.firsts[clip] + drawn - np.concatenate([[0], self.starts])[clip]
+        """Frames [batch, length, width] and which of them are real [batch, length]: all or none of a code's four."""
+        clip, middle = self._drawn(seed, step, batch)
+        first = np.clip(middle - self.length // 2, 0, np.maximum(self.usable[clip] - self.length, 0))
         rows = first[:, None] + np.arange(self.length)
-        real = rows < self.ends[clip][:, None]
-        return self.frames[torch.from_numpy(np.where(real, rows, first[:, None]))], torch.from_numpy(real)
+        real = rows < self.usable[clip][:, None]
+        rows = self.firsts[clip][:, None] + np.where(real, rows, first[:, None])
+        return self.frames[torch.from_numpy(rows)], torch.from_numpy(real)
+
+    def drawn_from(self, seed: int, step: int, batch: int) -> list[str]:
+        """The clips [batch] of the windows that the same arguments draw."""
+        return [self.names[clip] for clip in self._drawn(seed, step, batch)[0]]
+
+    def _drawn(self, seed: int, step: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clips [batch] by their frames, and the middle frames [batch] of windows within them."""
+        drawn = rng(seed, "windows", step).integers(self.until[-1], size=batch)
+        clip = np.searchsorted(self.until, drawn, side="right")
+        return clip, drawn - np.concatenate([[0], self.until])[clip]
 
 
 def train(
     params: TrainTokenizerParams,
-    motions: Sequence[np.ndarray],
-    heldout: Sequence[np.ndarray],
+    clips: Mapping[str, np.ndarray],
+    heldout: Mapping[str, np.ndarray],
     mean: np.ndarray,
     std: np.ndarray,
     kept: Checkpoints,
 ) -> tuple[MotionTokenizer, Journal]:
-    """Train on clips [frames, 263 or 251]; by what is heldout (val) the best weights are chosen."""
+    """Train on clips [frames, 263 or 251] by their ids; by what is heldout (val) the best weights are chosen.
+
+    Raises `ModelError` at the first step whose loss or gradient is not finite, with the clips that it was drawn from.
+    """
     with threads(params.threads):
-        windows = Windows(motions, params.window)
-        net, optimizer, journal, done = _begin(params, windows, Windows(motions, FRAMES_PER_CODE), mean, std, kept)
+        windows = Windows(clips, params.window)
+        net, optimizer, journal, done = _begin(params, windows, Windows(clips, FRAMES_PER_CODE), mean, std, kept)
         tokenizer = MotionTokenizer(net, params.net)
         some = _some(heldout, params)
         for step in range(done, params.steps):
@@ -142,7 +162,7 @@ def train(
                 journal.note(step + 1, **numbers)
             score = None
             if (step + 1) % params.measure_every == 0 or step + 1 == params.steps:
-                seen = measure(tokenizer, some)
+                seen = measure(tokenizer, some, tokenizer.encode_apart)
                 journal.note(step + 1, **{f"look_{name}": value for name, value in seen.items()})
                 score = seen["mpjpe_mm"] if params.patience and looks_since_best(journal) == 0 else None
             if kept.due(step + 1) or score is not None:
@@ -150,7 +170,8 @@ def train(
         if params.patience and (best := kept.best()) is not None:
             unpack(best.tensors, net, optimizer)
             print(f"{STAGE}: the weights of step {best.step} are the result", flush=True)
-        journal.note(params.steps, **{f"heldout_{name}": value for name, value in measure(tokenizer, heldout).items()})
+        seen = measure(tokenizer, list(heldout.values()), tokenizer.encode)
+        journal.note(params.steps, **{f"heldout_{name}": value for name, value in seen.items()})
     return tokenizer, journal
 
 
@@ -160,9 +181,9 @@ def looks_since_best(journal: Journal) -> int:
     return len(found) - 1 - found.index(min(found)) if found else 0
 
 
-def _some(heldout: Sequence[np.ndarray], params: TrainTokenizerParams) -> list[np.ndarray]:
-    drawn = rng(params.seed, "looks").permutation(len(heldout))[: params.measured]
-    return [heldout[row] for row in sorted(drawn.tolist())]
+def _some(heldout: Mapping[str, np.ndarray], params: TrainTokenizerParams) -> list[np.ndarray]:
+    """By their hashes, and not by their names, which begin with the corpus."""
+    return [heldout[name] for name in sorted(heldout, key=lambda name: derive(params.seed, name))[: params.measured]]
 
 
 def _begin(
@@ -180,15 +201,25 @@ def _begin(
 @torch.no_grad()
 def _start(params: TrainTokenizerParams, net: VqVae, windows: Windows, patches: Windows) -> None:
     """Begin from the data: layers from components of patches, codes from clusters of what these make of windows."""
-    drawn, _ = patches.draw(derive(params.seed, "patches"), 0, PATCHES)
+    seed = derive(params.seed, "patches")
+    drawn = net.normalise(patches.draw(seed, 0, PATCHES)[0])
+    _measurable(drawn, patches.drawn_from(seed, 0, PATCHES), step=0)
     part = part_weights(params.weights, len(net.mean)) * len(net.mean)
-    net.begin(components(net.normalise(drawn), part, params.net.width, params.net.code_width))
+    net.begin(components(drawn, part, params.net.width, params.net.code_width))
     outputs = []
     for step in range(-(-FIRST_WINDOWS // params.batch)):
         frames, real = windows.draw(derive(params.seed, "codes"), step, params.batch)
         codes = net.encoder((net.normalise(frames) * real[..., None]).transpose(1, 2)).transpose(1, 2)
         outputs.append(codes[real[:, ::FRAMES_PER_CODE]])
     net.codebook.start(torch.cat(outputs).T[None], generator(derive(params.seed, "codebook")))
+
+
+def _measurable(drawn: Tensor, names: Sequence[str], step: int) -> None:
+    """Raises `ModelError` with the clips, and these alone, of what was drawn and has no finite square: no component and
+    no loss of it would be a number."""
+    is_bad = ~torch.isfinite(drawn.square().flatten(1).sum(dim=1))
+    if bad := sorted({names[row] for row in is_bad.nonzero()[:, 0].tolist()}):
+        finite(STAGE, step, math.nan, math.nan, bad)
 
 
 def _fresh(params: TrainTokenizerParams, mean: np.ndarray, std: np.ndarray) -> VqVae:
@@ -204,7 +235,8 @@ def _step(
     params: TrainTokenizerParams, net: VqVae, optimizer: torch.optim.Optimizer, windows: Windows, step: int
 ) -> dict[str, float]:
     frames, real = windows.draw(params.seed, step, params.batch)
-    target = net.normalise(frames) * real[..., None]
+    target, clips = net.normalise(frames) * real[..., None], windows.drawn_from(params.seed, step, params.batch)
+    _measurable(target, clips, step + 1)
     with reduced(params.precision):
         outputs = net.encoder(target.transpose(1, 2)).float()
     draws = generator(derive(params.seed, "codebook", step))
@@ -212,24 +244,27 @@ def _step(
     with reduced(params.precision):
         decoded = net.decoder(quantised.vectors).transpose(1, 2).float()
     reconstruction, velocity = _errors(params.weights, decoded, target, real)
-    world, pace = _gaps(decoded * net.std + net.mean, frames, real)
-    loss = reconstruction + params.velocity * velocity + params.world * world + params.pace * pace
-    loss = loss + params.commitment * quantised.commitment
+    astray, pace = _gaps(decoded * net.std + net.mean, frames, real)
+    loss = reconstruction + params.velocity * velocity + params.world * astray + params.pace * pace
+    whole = real[:, ::FRAMES_PER_CODE]
+    commitment = _mean(quantised.distances, whole)
+    loss = loss + params.commitment * commitment
 
     set_rate(optimizer, learning_rate(step, params.learning_rate, params.warmup, params.steps))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    norm = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    finite(STAGE, step + 1, loss.item(), norm.item(), list(dict.fromkeys(clips)))
     optimizer.step()
-    whole = real[:, ::FRAMES_PER_CODE]
-    net.codebook.update(outputs.detach().transpose(1, 2)[whole].T[None], quantised.codes[whole], params.decay, draws)
+    codes = quantised.codes[whole]
+    net.codebook.update(outputs.detach().transpose(1, 2)[whole].T[None], codes, params.decay, draws)
     return {
         "reconstruction": reconstruction.item(),
         "velocity": velocity.item(),
-        "world_mm": 1000.0 * world.item(),
+        "world_mm": 1000.0 * astray.item(),
         "pace_mm": 1000.0 * pace.item(),
-        "commitment": quantised.commitment.item(),
-        "perplexity": perplexity(quantised.codes.reshape(-1).numpy(), params.net.codes),
+        "commitment": commitment.item(),
+        "perplexity": perplexity(codes.numpy(), params.net.codes),
     }
 
 
@@ -243,45 +278,15 @@ def _errors(weights: PartWeights, decoded: Tensor, target: Tensor, real: Tensor)
 
 
 def _mean(values: Tensor, real: Tensor) -> Tensor:
-    """Of values [batch, frames] at real frames."""
+    """Of values [batch, frames or positions] at real ones."""
     return (values * real).sum() / real.sum()
 
 
 def _gaps(decoded: Tensor, frames: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """How far joints are from where they should be, and their steps from a frame to the next from what they should be:
     means over real frames [batch, frames, width], in metres."""
-    metre = representation.of(frames.shape[-1]).metre
-    gap = (world_joints(decoded) - world_joints(frames)) / metre
-    return _mean(_lengths(gap), real), _mean(_lengths(gap.diff(dim=1)), real[:, 1:] & real[:, :-1])
-
-
-def _lengths(gaps: Tensor) -> Tensor:
-    """Mean length [batch, frames] of vectors [batch, frames, joints, 3]."""
-    return (gaps.square().sum(dim=-1) + NEARLY).sqrt().mean(dim=-1)
-
-
-def world_joints(rows: Tensor) -> Tensor:
-    """`features.to_joints` for gradients: joints [batch, frames, J, 3] of rows [batch, frames, 263 or 251], in the unit
-    of the rows."""
-    kind = representation.of(rows.shape[-1])
-    half = _until(rows[..., 0]).cumsum(dim=1)
-    cosine, sine = torch.cos(2.0 * half), -torch.sin(2.0 * half)
-    x, z = (part.cumsum(dim=1) for part in _turned(cosine, sine, _until(rows[..., 1]), _until(rows[..., 2])))
-    others = rows[..., kind.positions].unflatten(-1, (-1, 3))
-    across, along = _turned(cosine[..., None], sine[..., None], others[..., 0], others[..., 2])
-    root = torch.stack([x, rows[..., 3], z], dim=-1)
-    return torch.cat(
-        [root[..., None, :], torch.stack([across + x[..., None], others[..., 1], along + z[..., None]], dim=-1)], dim=-2
-    )
-
-
-def _turned(cosine: Tensor, sine: Tensor, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    return cosine * x + sine * z, cosine * z - sine * x
-
-
-def _until(values: Tensor) -> Tensor:
-    """What has happened before each frame [batch, frames], where a value tells of the way to the next."""
-    return functional.pad(values[:, :-1], (1, 0))
+    gap = world.gaps(decoded, frames)
+    return _mean(world.lengths(gap), real), _mean(world.lengths(gap.diff(dim=1)), real[:, 1:] & real[:, :-1])
 
 
 def part_weights(weights: PartWeights, width: int) -> Tensor:
@@ -299,10 +304,14 @@ def perplexity(codes: np.ndarray, size: int) -> float:
     return float(np.exp(-(used * np.log(used)).sum()))
 
 
-def measure(tokenizer: MotionTokenizer, motions: Sequence[np.ndarray]) -> dict[str, float]:
+def measure(
+    tokenizer: MotionTokenizer,
+    motions: Sequence[np.ndarray],
+    encode: Callable[[Sequence[np.ndarray]], list[list[int]]],
+) -> dict[str, float]:
     """Reconstruction of whole clips: joint error in mm, in place and with the drift of the root, and codes in use."""
-    cropped = [motion[: len(motion) // FRAMES_PER_CODE * FRAMES_PER_CODE] for motion in motions]
-    codes = tokenizer.encode(cropped)
+    cropped = _whole_codes(motions)
+    codes = encode(cropped)
     gaps = np.array([errors(*pair) for pair in zip(cropped, tokenizer.decode(codes), strict=True)]).mean(axis=0)
     used = np.concatenate([np.array(row) for row in codes])
     return {
@@ -310,6 +319,10 @@ def measure(tokenizer: MotionTokenizer, motions: Sequence[np.ndarray]) -> dict[s
         "local_mpjpe_mm": float(gaps[1]),
         "perplexity": perplexity(used, tokenizer.codes),
     }
+
+
+def _whole_codes(motions: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [motion[: len(motion) // FRAMES_PER_CODE * FRAMES_PER_CODE] for motion in motions]
 
 
 def errors(truth: np.ndarray, again: np.ndarray) -> tuple[float, float]:
@@ -327,11 +340,11 @@ def errors_by_kind(
 ) -> dict[str, dict[str, float]]:
     """The same for each kind of motion, and of how many clips."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for motion, kind in zip(motions, kinds, strict=True):
-        truth = motion[: len(motion) // FRAMES_PER_CODE * FRAMES_PER_CODE]
-        found.setdefault(kind, []).append(errors(truth, tokenizer.decode(tokenizer.encode([truth]))[0]))
+    truths = _whole_codes(motions)
+    for truth, again, kind in zip(truths, tokenizer.decode(tokenizer.encode(truths)), kinds, strict=True):
+        found.setdefault(kind, []).append(errors(truth, again))
     means = {kind: np.mean(pairs, axis=0).round(3).tolist() for kind, pairs in sorted(found.items())}
     return {
-        kind: {"clips": len(found[kind]), "mpjpe_mm": world, "local_mpjpe_mm": local}
-        for kind, (world, local) in means.items()
+        kind: {"clips": len(found[kind]), "mpjpe_mm": astray, "local_mpjpe_mm": local}
+        for kind, (astray, local) in means.items()
     }

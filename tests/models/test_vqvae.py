@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from irg_core.errors import ModelError
+from irg_core.models import world
 from irg_core.models.vqvae import Codebook, MotionTokenizer, VqConfig, VqVae
 from irg_core.records.motion import FEATURES
 from irg_core.seeds import rng
@@ -40,6 +42,43 @@ def test_a_clips_codes_do_not_depend_on_its_company(tokenizer: MotionTokenizer) 
     assert together == [tokenizer.encode([alone])[0] for alone in clips]
     for joint, alone in zip(tokenizer.decode(together), together, strict=True):
         np.testing.assert_allclose(joint, tokenizer.decode([alone])[0], atol=1e-5)
+
+
+def test_a_clip_is_encoded_so_that_it_ends_where_it_should() -> None:
+    """A codebook of two speeds, for one between them: each code rounds it alike, and the sums run away."""
+    config = VqConfig(width=4, depth=0, codes=2, code_width=1)
+    net = VqVae(config, FEATURES)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+        layers: list[Any] = [net.encoder[0], net.encoder[-1], net.decoder[0], net.decoder[-2]]
+        patch, narrow, widen, last = (layer.weight for layer in layers)
+        patch[0, 2] = 0.25  # the mean of four frames' forward speed
+        narrow[0, 0] = widen[0, 0, 1] = 1.0
+        last[2::FEATURES, 0] = 1.0
+    net.codebook.vectors.copy_(torch.tensor([[0.0], [0.1]]))
+    tokenizer = MotionTokenizer(net, config)
+
+    motion = np.zeros((100, FEATURES), dtype=np.float32)
+    motion[:, 2] = np.repeat(0.03 + 0.01 * rng(0, "speed").standard_normal(25), 4)
+    covered = motion[:, 2].sum()
+    (apart,), (kept) = tokenizer.encode_apart([motion]), tokenizer.encode([motion, motion[:60]])
+    short, shorter = (abs(0.4 * sum(codes) - covered) for codes in (apart, kept[0]))
+    assert short > 2.0
+    assert shorter < 0.5
+    assert kept[1] == tokenizer.encode([motion[:60]])[0]
+
+
+def test_no_clip_is_encoded_worse_for_its_path(tokenizer: MotionTokenizer) -> None:
+    motions = [0.1 * clip(48, seed) for seed in range(12)]
+
+    def astray(codes: list[list[int]]) -> np.ndarray:
+        again = np.stack(tokenizer.decode(codes))
+        return world.lengths(world.gaps(torch.from_numpy(again), torch.from_numpy(np.stack(motions)))).mean(1).numpy()
+
+    kept, apart = astray(tokenizer.encode(motions)), astray(tokenizer.encode_apart(motions))
+    assert (kept <= apart + 1e-5).all()
+    assert kept.mean() < apart.mean()
 
 
 def test_a_saved_tokenizer_gives_the_same_codes(tokenizer: MotionTokenizer, tmp_path: Path) -> None:

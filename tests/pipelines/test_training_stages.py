@@ -24,10 +24,10 @@ from irg_core.tables import commit, read
 from pipelines import encode, train_base, train_stage1, train_stage2, train_stage3, train_tokenizer
 
 SUPERVISED = {
-    "seed": 1, "workers": 1, "threads": 1, "precision": "float32", "steps": 3, "tokens": 256, "accumulate": 1,
-    "longest": 400, "learning_rate": 0.01, "schedule": "cosine", "warmup": 1, "weight_decay": 0.0, "corrupted": 0.1,
-    "lora": None, "log_every": 1, "measure_every": 2, "measured": 4, "generated": 2, "patience": 0,
-    "checkpoint_every": 2,
+    "seed": 1, "workers": 1, "sharding": "none", "threads": 1, "precision": "float32", "steps": 3, "tokens": 256,
+    "accumulate": 1, "packing": True, "longest": 400, "learning_rate": 0.01, "schedule": "cosine", "warmup": 1,
+    "weight_decay": 0.0, "corrupted": 0.1, "lora": None, "log_every": 1, "measure_every": 2, "measured": 4,
+    "generated": 2, "patience": 0, "checkpoint_every": 2,
 }  # fmt: skip
 PARAMS: dict[str, Any] = {
     "corpora": {"toy": {}},

@@ -53,11 +53,13 @@ def supervised() -> SupervisedParams:
     return SupervisedParams(
         seed=1,
         workers=1,
+        sharding="none",
         threads=1,
         precision="float32",
         steps=30,
         tokens=256,
         accumulate=1,
+        packing=True,
         longest=64,
         learning_rate=0.01,
         schedule="cosine",

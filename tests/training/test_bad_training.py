@@ -1,15 +1,17 @@
 """A training that goes wrong says so in one sentence, and what was kept before stays."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from irg_core.errors import ModelError
 from irg_core.models.language import Language
 from irg_core.records.training import Example
 from irg_core.seeds import rng
-from irg_core.training import loop
+from irg_core.training import contrastive, loop
 from irg_core.training.checkpoint import Checkpoints
 from irg_core.training.contrastive import EvaluatorParams, Pairing, train
 from irg_core.training.journal import finite
@@ -34,7 +36,9 @@ def pairings(poisoned: int | None) -> list[Pairing]:
 
 def test_an_evaluator_stops_at_a_clip_that_is_no_number_and_names_the_batch(tmp_path: Path) -> None:
     kept = Checkpoints(tmp_path / "train_evaluators.reward" / "f", 1)
-    with pytest.raises(ModelError, match=r"train_x: the loss is nan at step \d, on clip/\d+") as raised:
+    with pytest.raises(
+        ModelError, match=r"train_x: the loss is nan and its gradient \S+ at step \d, on clip/\d+"
+    ) as raised:
         train("train_x", pairings(poisoned=7), STATS, JUDGE, kept)
     said = str(raised.value)
     assert "clip/7" in said
@@ -46,9 +50,27 @@ def test_an_evaluator_stops_at_a_clip_that_is_no_number_and_names_the_batch(tmp_
 
 
 def test_a_long_batch_is_named_by_its_first_rows() -> None:
-    with pytest.raises(ModelError, match=r"the loss is inf at step 3, on r0, r1, r2, r3, r4, r5 and 14 more; look at"):
-        finite("train_x", 3, float("inf"), [f"r{row}" for row in range(20)])
-    finite("train_x", 3, 0.5, [])
+    said = r"the loss is inf and its gradient 1.0 at step 3, on r0, r1, r2, r3, r4, r5 and 14 more; look at"
+    with pytest.raises(ModelError, match=said):
+        finite("train_x", 3, float("inf"), 1.0, [f"r{row}" for row in range(20)])
+    finite("train_x", 3, 0.5, 1.0, [])
+
+
+def test_an_evaluator_stops_where_only_the_gradient_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights would be spoilt, and the next loss blamed on other rows."""
+    whole = contrastive._loss
+
+    def steep(*arguments: Any) -> Tensor:
+        loss = whole(*arguments)
+        return loss + 0.0 * (loss - loss.detach()).abs().sqrt()  # adds nothing, with an infinite slope
+
+    monkeypatch.setattr(contrastive, "_loss", steep)
+    kept = Checkpoints(tmp_path / "train_evaluators.reward" / "f", 1)
+    with pytest.raises(ModelError, match=r"the loss is \d.* and its gradient nan at step 1, on clip/\d+"):
+        train("train_x", pairings(poisoned=None), STATS, JUDGE, kept)
+    assert kept.newest() is None
 
 
 def test_a_training_goes_on_past_damaged_rows_on_the_disk(

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,9 +33,9 @@ def _ray() -> Iterator[None]:
 
 @pytest.fixture
 def train(examples: list[Example], supervised: SupervisedParams) -> Callable[..., Trained]:
-    def trained(workers: int, kept: Checkpoints) -> Trained:
+    def trained(workers: int, kept: Checkpoints, **others: Any) -> Trained:
         # A rate at which Adam does not blow up the last bits of gradients near zero.
-        params = replace(supervised, workers=workers, learning_rate=0.001)
+        params = replace(supervised, workers=workers, learning_rate=0.001, **others)
         vocabulary = Vocabulary.learn(["a person walks."], size=300, codes=16)
         config = LanguageConfig(layers=1, width=32, heads=2, feed_forward=48, positions=512)
         language = Language.create(config, vocabulary, 3)
@@ -81,6 +82,29 @@ def test_two_workers_train_as_one_and_survive_the_death_of_one(train: Callable[.
     assert log == together
     for name, weight in weights(two).items():
         assert torch.equal(weight, weights(survivor)[name]), name
+
+
+def test_two_workers_that_share_the_weights_train_as_one_that_holds_them(
+    train: Callable[..., Trained], dying: Callable[..., Checkpoints], tmp_path: Path
+) -> None:
+    """And go on from what one process left behind, with passes and looks that one of them has nothing to do in."""
+    others: dict[str, Any] = {"accumulate": 8, "tokens": 96, "measure_every": 10, "measured": 7, "checkpoint_every": 10}
+    one, alone = train(1, Checkpoints(tmp_path / "one", 10), **others)
+    with pytest.raises(KeyboardInterrupt):
+        train(1, dying(tmp_path / "two", 10, 10), **others)
+    two, together = train(2, Checkpoints(tmp_path / "two", 10), sharding="full", **others)
+    assert [(row.step, row.name) for row in alone] == [(row.step, row.name) for row in together]
+    for mine, ours in zip(alone, together, strict=True):
+        assert mine.value == pytest.approx(ours.value, rel=1e-5), mine.row
+    for name, weight in weights(one).items():
+        torch.testing.assert_close(weight, weights(two)[name], atol=1e-5, rtol=0)
+    left, wanted = Checkpoints(tmp_path / "two", 10).newest(), Checkpoints(tmp_path / "one", 10).newest()
+    assert left is not None
+    assert wanted is not None
+    assert left.step == wanted.step == 30
+    assert left.tensors.keys() == wanted.tensors.keys()
+    for name, tensor in wanted.tensors.items():
+        torch.testing.assert_close(left.tensors[name], tensor, atol=1e-5, rtol=0)
 
 
 def test_a_cluster_that_is_too_small_is_one_sentence(train: Callable[..., Trained], tmp_path: Path) -> None:

@@ -10,18 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
     AutoModelForCausalLM,
+    BambaConfig,
     Gemma2Config,
     Gemma3TextConfig,
+    GptOssConfig,
+    GraniteConfig,
+    Lfm2Config,
     LlamaConfig,
+    MambaConfig,
     MistralConfig,
     PreTrainedConfig,
     Qwen2Config,
     Qwen3Config,
 )
 
-from irg_core.models.language import hidden_states, logits
+from irg_core.errors import ModelError
+from irg_core.models.card import Origin
+from irg_core.models.language import Language, logits
+from irg_core.models.vocabulary import Vocabulary
 from irg_core.seeds import rng
-from irg_core.training import packing
+from irg_core.training import loop, packing
 from irg_core.training.packing import Packed, Rectangle
 from irg_core.training.rows import IGNORED, Encoded
 
@@ -48,13 +56,22 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     ),
     "gemma3": Gemma3TextConfig(**SIZES, sliding_window=5, query_pre_attn_scalar=8),
 }
+# Attention that holds more than ours does, and layers that run on from one example into the next.
+STRANGE: dict[str, PreTrainedConfig] = {
+    "gpt_oss": GptOssConfig(**SIZES, num_local_experts=2, num_experts_per_tok=1, sliding_window=64),
+    "lfm2": Lfm2Config(**SIZES, layer_types=["conv", "full_attention"]),
+    "mamba": MambaConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=0),
+    "bamba": BambaConfig(
+        **SIZES, attn_layer_indices=[1], mamba_n_heads=8, mamba_d_head=8, mamba_d_state=8, mamba_n_groups=1
+    ),
+}
 LENGTHS = [3, 17, 9, 9, 24, 1, 12]
 
 
 def model_of(name: str) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        model = AutoModelForCausalLM.from_config(CONFIGS[name])
+        model = AutoModelForCausalLM.from_config((CONFIGS | STRANGE)[name])
         for weight in model.parameters():
             torch.nn.init.normal_(weight, std=0.3)
     return model.eval()
@@ -71,23 +88,13 @@ def rows_of(lengths: list[int]) -> list[Encoded]:
 @torch.no_grad()
 def read_packed(model: Any, batch: Packed) -> torch.Tensor:
     """Logits [tokens, vocabulary]."""
-    with packing.packed_attention(model):
-        return logits(
-            model,
-            hidden_states(
-                model,
-                input_ids=batch.ids,
-                position_ids=batch.positions,
-                use_cache=False,
-                rectangles=batch.rectangles,
-            ),
-        )[0]
+    return logits(model, packing.read(model, batch))[0]
 
 
 def places(batch: Packed) -> list[tuple[int, int]]:
     """Where each example lies with its padding: begin and end."""
     found, start = [], 0
-    for examples, length in batch.rectangles:
+    for examples, length in batch.rectangles or []:
         for _ in range(examples):
             found.append((start, start + length))
             start += length
@@ -98,7 +105,7 @@ def places(batch: Packed) -> list[tuple[int, int]]:
 def test_packed_and_alone_an_example_has_the_same_logits(name: str) -> None:
     model, rows = model_of(name), rows_of(LENGTHS)
     batch = packing.pack(rows, 0)
-    assert len(batch.rectangles) > 1
+    assert len(batch.rectangles or []) > 1
     together = read_packed(model, batch)
     ordered = sorted(rows, key=lambda row: len(row.ids))
     for row, (start, _) in zip(ordered, places(batch), strict=True):
@@ -121,6 +128,48 @@ def test_no_token_sees_another_example(name: str) -> None:
             assert is_same == (other != changed), f"{other} when {changed} changes"
 
 
+# ---- what packing must not be used for -------------------------------------------------------------------------------
+
+
+def language_of(name: str) -> Language:
+    vocabulary = Vocabulary.learn(["a person walks."], size=300, codes=16)
+    return Language(model_of(name), vocabulary, Origin(f"a small {name}", "", "", ()))
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_backbone_that_packing_would_change_is_refused_by_name_with_the_way_out(name: str) -> None:
+    told = rf"train_x: the backbone a small {name} \(architecture {name}\) .*; set train_x\.packing: false, which"
+    with pytest.raises(ModelError, match=told) as raised:
+        packing.check("train_x", language_of(name), rows_of([40, 35]))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "granite"])
+def test_a_backbone_that_packs_is_let_through_as_it_was(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONFIGS, "granite", GraniteConfig(**SIZES, logits_scaling=3.0, attention_multiplier=0.2))
+    language = language_of(name)
+    language.model.train()
+    for lengths in ([40, 35], [9, 30, 4], [200]):
+        packing.check("train_x", language, rows_of(lengths))
+    assert language.model.training
+    assert language.model.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("name", ["llama", *STRANGE])
+def test_one_example_a_row_has_the_loss_of_each_alone(name: str) -> None:
+    model, rows = model_of(name), rows_of(LENGTHS)
+    with torch.no_grad():
+        together = loop.losses(model, packing.one_a_row(rows, 0), "float32")
+        alone = [
+            torch.nn.functional.cross_entropy(
+                model(input_ids=torch.from_numpy(row.ids).long()[None]).logits[0, :-1],
+                torch.from_numpy(row.ids[1:]).long(), reduction="none",
+            )
+            for row in rows
+        ]  # fmt: skip
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["llama", "gemma2"])
 def test_decoding_finds_the_attention_that_the_model_came_with(name: str) -> None:
     model = model_of(name)
@@ -140,6 +189,11 @@ def test_a_pack_holds_every_token_once_and_what_comes_after_it(lengths: list[int
         assert batch.labels[0, start:end].tolist() == [*row.ids[1:], *[IGNORED] * (end - start - size + 1)]
         assert batch.positions[0, start:end].tolist() == list(range(end - start))
     assert places(batch)[-1][1] == batch.ids.shape[1]
+    apart = packing.one_a_row(rows, 0)
+    for place, row in enumerate(rows):
+        size = len(row.ids)
+        assert apart.ids[place, :size].tolist() == list(row.ids)
+        assert apart.labels[place].tolist() == [*row.ids[1:], *[IGNORED] * (max(lengths) - size + 1)]
 
 
 @given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=9).map(sorted))

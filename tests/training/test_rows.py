@@ -9,7 +9,7 @@ from irg_core import dialogue
 from irg_core.errors import TableError
 from irg_core.models.language import Language
 from irg_core.records.training import Example, Segment
-from irg_core.seeds import rng
+from irg_core.seeds import derive, rng
 from irg_core.training import rows
 from irg_core.training.rows import IGNORED, Encoded, Prepared, Rows, Writer
 
@@ -59,16 +59,33 @@ def test_rows_come_back_from_disk_as_they_were_written(tmp_path: Path, count: in
 def test_what_is_read_is_what_was_encoded(language: Language, examples: list[Example], tmp_path: Path) -> None:
     val = [replace(row, example_id=f"v{row.example_id}", task="caption", split="val") for row in examples[:5]]
     test = [replace(row, example_id=f"t{row.example_id}", split="test") for row in examples[:5]]
-    rows.write(tmp_path / "rows", "train_base", [*examples, *val, *test], language.vocabulary, 64, 3)
+    rows.write(tmp_path / "rows", "train_base", [*examples, *val, *test], language.vocabulary, 64, 5, 3)
     found = Prepared(tmp_path / "rows")
     wanted = rows.encode([row for row in examples if row.split == "train"], language.vocabulary)
     assert [(row.example_id, row.ids.tolist(), row.labels.tolist()) for row in found.rows] == [
         (row.example_id, row.ids.tolist(), row.labels.tolist()) for row in wanted
     ]
+    looked = {"base": [f"{name}" for name in range(40, 48)], "caption": [f"v0{name}" for name in range(5)]}
     assert [(row.example_id, row.task) for row in found.heldout] == [
-        *((name, "base") for name in ("40", "41", "42")),
-        *((f"v{name}", "caption") for name in ("00", "01", "02")),
+        (name, task) for task, names in looked.items() for name in sorted(names, key=lambda name: derive(5, name))[:3]
     ]
+
+
+def test_val_rows_that_are_looked_at_are_of_every_corpus_whatever_the_order(
+    language: Language, examples: list[Example], tmp_path: Path
+) -> None:
+    """Tables are in order of keys, and keys begin with the corpus: the first of them are all of one."""
+    val = [
+        replace(examples[0], example_id=f"{corpus}/{number:03d}", split="val")
+        for corpus in ("amass", "cmu", "procedural") for number in range(60)
+    ]  # fmt: skip
+    found = []
+    for name, order in (("sorted", val), ("reversed", val[::-1])):
+        rows.write(tmp_path / name, "train_base", [examples[0], *order], language.vocabulary, 64, 1, 24)
+        found.append([row.example_id for row in Prepared(tmp_path / name).heldout])
+    assert found[0] == found[1]
+    assert len(found[0]) == 24
+    assert {name.split("/")[0] for name in found[0]} == {"amass", "cmu", "procedural"}
 
 
 def test_examples_are_taken_a_few_at_a_time(language: Language, examples: list[Example], tmp_path: Path) -> None:
@@ -92,5 +109,5 @@ def test_nothing_to_learn_from_is_one_sentence_and_leaves_nothing(
 ) -> None:
     with pytest.raises(TableError, match=rf"train_base: no train example .*{told}.*train_base\.longest"):
         some = [replace(examples[0], split=split)]
-        rows.write(tmp_path / "rows", "train_base", some, language.vocabulary, longest, 8)
+        rows.write(tmp_path / "rows", "train_base", some, language.vocabulary, longest, 1, 8)
     assert not list(tmp_path.iterdir())

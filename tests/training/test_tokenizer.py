@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from irg_core.errors import ParamsError
+from irg_core.errors import ModelError, ParamsError
+from irg_core.models import world
 from irg_core.models.vqvae import VqConfig
 from irg_core.motion import features
 from irg_core.records.motion import Clip, SourceCaption, Split
@@ -48,6 +49,18 @@ PARAMS = TrainTokenizerParams(
 MEAN, STD = np.zeros(263, dtype=np.float32), np.full(263, 0.07, dtype=np.float32)
 
 
+def named(count: int) -> dict[str, np.ndarray]:
+    return {f"toy/{index}": motion for index, motion in enumerate(clips(count))}
+
+
+def numbered(*lengths: int) -> dict[str, np.ndarray]:
+    """Clips whose frames tell in thousands which clip they are of, and below which frame."""
+    return {
+        f"toy/{index}": np.full((length, 263), 1000.0 * index) + np.arange(length)[:, None]
+        for index, length in enumerate(lengths)
+    }
+
+
 def clips(count: int, frames: int = 70) -> list[np.ndarray]:
     """Smooth random curves in the shape of features."""
     time_axis = np.arange(frames)[:, None] / 10
@@ -57,21 +70,40 @@ def clips(count: int, frames: int = 70) -> list[np.ndarray]:
 
 
 def test_windows_hold_frames_in_their_order_and_mask_what_is_missing() -> None:
-    numbered = [
-        np.full((length, 263), 1000.0 * index) + np.arange(length)[:, None] for index, length in enumerate((9, 40))
-    ]
-    frames, real = Windows(numbered, 16).draw(seed=1, step=0, batch=200)
-    assert frames.shape == (200, 16, 263)
+    frames, real = Windows(numbered(9, 40), 16).draw(seed=1, step=0, batch=400)
+    assert frames.shape == (400, 16, 263)
     short = frames[:, 0, 0] < 1000
-    assert 0 < short.sum() < 30
-    assert (real.sum(1) == torch.where(short, 9, 16)).all()
+    assert 0 < short.sum() < 400
+    # Whole codes of a clip that is shorter than a window, as it is encoded.
+    assert (real.sum(1) == torch.where(short, 8, 16)).all()
     steps = frames[:, :, 0].diff(dim=1)
     assert (steps[real[:, 1:]] == 1).all()
     assert frames[~short][:, 0, 0].unique().numel() == 25
 
 
+def test_a_clip_is_seen_as_often_as_its_length_asks_for_and_its_ends_like_its_middle() -> None:
+    lengths = (3, 12, 16, 17, 24, 100)
+    frames, real = Windows(numbered(*lengths), 16).draw(seed=1, step=0, batch=20_000)
+    seen = frames[:, :, 0][real].long()
+    counts = [
+        torch.bincount(seen[seen // 1000 == clip] % 1000, minlength=length) for clip, length in enumerate(lengths)
+    ]
+    even = len(seen) / sum(lengths[1:])
+    assert counts[0].sum() == 0, "three frames are no code"
+    for length, count in zip(lengths[1:], counts[1:], strict=True):
+        assert count.sum().item() == pytest.approx(even * length, rel=0.1)
+        # At worst (at the very ends, and where windows that were pushed inside overlap) twice too seldom or too often.
+        assert 0.45 * even < count.min() <= count.max() < 2.0 * even
+
+
+def test_windows_know_the_clips_that_they_are_of() -> None:
+    windows = Windows(numbered(9, 40, 16), 16)
+    frames, _ = windows.draw(1, 7, 50)
+    assert windows.drawn_from(1, 7, 50) == [f"toy/{int(number) // 1000}" for number in frames[:, 0, 0]]
+
+
 def test_windows_are_drawn_by_seed_and_step() -> None:
-    windows = Windows(clips(5), 16)
+    windows = Windows(named(5), 16)
     one, same, other = (windows.draw(1, step, 4)[0] for step in (3, 3, 4))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -89,7 +121,7 @@ def test_perplexity_counts_codes_in_use() -> None:
 
 
 def test_training_brings_the_error_far_below_the_mean_pose(tmp_path: Path) -> None:
-    trained, journal = tokenizer.train(PARAMS, clips(20), clips(4), MEAN, STD, Checkpoints(tmp_path, 99))
+    trained, journal = tokenizer.train(PARAMS, named(20), named(4), MEAN, STD, Checkpoints(tmp_path, 99))
     motions = clips(8, 40)
     again = trained.decode(trained.encode(motions))
     error = np.mean([np.abs(a - b).mean() for a, b in zip(motions, again, strict=True)])
@@ -101,7 +133,7 @@ def test_training_brings_the_error_far_below_the_mean_pose(tmp_path: Path) -> No
 def test_joints_for_gradients_are_the_joints_of_the_features(width: int) -> None:
     rows = (0.2 * rng(3, "rows").standard_normal((2, 30, width))).astype(np.float32)
     expected = np.stack([features.to_joints(each) for each in rows])
-    found = tokenizer.world_joints(torch.from_numpy(rows).double())
+    found = world.world_joints(torch.from_numpy(rows).double())
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
 
 
@@ -123,21 +155,59 @@ def test_missing_frames_of_a_short_clip_teach_nothing() -> None:
         )
 
 
+def test_padding_is_neither_a_code_in_use_nor_commitment() -> None:
+    """Of a clip of four codes, a window of sixteen codes tells what a window of four does."""
+    told = []
+    for window in (64, 16):
+        params = replace(PARAMS, window=window, net=replace(PARAMS.net, depth=0))
+        net = tokenizer._fresh(params, MEAN, STD)
+        net.codebook.vectors.normal_(generator=torch.Generator().manual_seed(1))
+        optimizer = torch.optim.AdamW(net.parameters())
+        told.append(tokenizer._step(params, net, optimizer, Windows({"toy/0": clips(1, 16)[0]}, window), step=0))
+    assert told[0]["commitment"] == pytest.approx(told[1]["commitment"], rel=1e-5)
+    assert told[0]["perplexity"] == pytest.approx(told[1]["perplexity"], rel=1e-5)
+
+
+def test_a_clip_without_numbers_stops_the_step_that_draws_it_and_is_named(tmp_path: Path) -> None:
+    for value, rows in ((np.nan, 1), (1e30, 70)):
+        poisoned = named(20)
+        poisoned["toy/7"][:rows] = value
+        with pytest.raises(
+            ModelError, match=r"train_tokenizer: the loss is nan .* at step \d+, on toy/7; look"
+        ) as raised:
+            tokenizer.train(PARAMS, poisoned, named(4), MEAN, STD, Checkpoints(tmp_path, 99))
+        assert "\n" not in str(raised.value)
+
+
+def test_a_step_that_diverges_stops_at_once_and_the_checkpoint_before_it_stays(tmp_path: Path) -> None:
+    """One clip sits far out, so that its gradient is no number while all that is drawn is one."""
+    kept = Checkpoints(tmp_path / "train_tokenizer" / "f", 1)
+    hasty = replace(PARAMS, learning_rate=1e30, warmup=1, log_every=1000, measure_every=1000, patience=0)
+    with pytest.raises(ModelError, match=r"the loss is .* at step (\d+), on toy/\d+, toy/.* more; look") as raised:
+        tokenizer.train(hasty, named(20), named(4), MEAN, STD, kept)
+    stopped = int(str(raised.value).split(" at step ")[1].split(",")[0])
+    newest = kept.newest()
+    assert newest is not None
+    assert newest.step == stopped - 1
+
+
 def test_a_training_that_gets_no_better_stops_early_with_its_best_weights(tmp_path: Path) -> None:
     hasty = replace(PARAMS, learning_rate=0.3, warmup=1, measure_every=4, patience=2, steps=200)
-    trained, journal = tokenizer.train(hasty, clips(12), clips(4), MEAN, STD, Checkpoints(tmp_path, 99))
+    trained, journal = tokenizer.train(hasty, named(12), named(4), MEAN, STD, Checkpoints(tmp_path, 99))
     looks = [row.value for row in journal.rows if row.name == "look_mpjpe_mm"]
     assert len(looks) == looks.index(min(looks)) + 3 < 50
-    again = tokenizer.measure(trained, tokenizer._some(clips(4), hasty))
+    again = tokenizer.measure(trained, tokenizer._some(named(4), hasty), trained.encode_apart)
     assert again["mpjpe_mm"] == pytest.approx(min(looks))
 
 
 def test_errors_are_told_by_kind_of_motion(tmp_path: Path) -> None:
-    trained, _ = tokenizer.train(replace(PARAMS, steps=2), clips(4), clips(2), MEAN, STD, Checkpoints(tmp_path, 99))
+    trained, _ = tokenizer.train(replace(PARAMS, steps=2), named(4), named(2), MEAN, STD, Checkpoints(tmp_path, 99))
     motions = clips(3, 41)
     told = tokenizer.errors_by_kind(trained, motions, ["walk", "bow", "walk"])
     assert {kind: row["clips"] for kind, row in told.items()} == {"bow": 1, "walk": 2}
-    assert told["bow"]["mpjpe_mm"] == pytest.approx(tokenizer.measure(trained, motions[1:2])["mpjpe_mm"], abs=1e-3)
+    assert told["bow"]["mpjpe_mm"] == pytest.approx(
+        tokenizer.measure(trained, motions[1:2], trained.encode)["mpjpe_mm"], abs=1e-3
+    )
 
 
 def test_a_window_is_whole_codes() -> None:
