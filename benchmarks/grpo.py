@@ -1,19 +1,18 @@
-"""Stage 3 beside other libraries, on the demo's sizes: sampling a group, a whole step, and its memory beside Stage 2's.
+"""Stage 3 beside other libraries, on the demo's sizes: sampling a group, and a whole step.
 
 `python -m benchmarks.grpo [checkout]` writes benchmarks/results/grpo.{json,md} (about four minutes, one thread). A step
-is that of a checkout's own Stage 2, whose answers differ in length as answers do. Sampling and memory are measured with
-untrained weights, which rarely end an answer before its budget. Both sides sample from the same weights at temperature
+is that of a checkout's own Stage 2, whose answers differ in length as answers do. Sampling is measured with untrained
+weights, which rarely end an answer before its budget. Both sides sample from the same weights at temperature
 1; ours also masks the inside of motions, and looks at what was said. Seconds are those of the processor, which other
 work may share.
 """
 
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -22,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from irg_core import dialogue
 from irg_core.files import write_json, write_text
@@ -33,9 +31,7 @@ from irg_core.models.vocabulary import Vocabulary
 from irg_core.models.vqvae import MotionTokenizer, VqConfig, VqVae
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.params import mapping, section
-from irg_core.records.training import Example, Goal, Rollout
-from irg_core.seeds import rng
-from irg_core.tables import commit
+from irg_core.records.training import Goal, Rollout
 from irg_core.tasks import assess, caption, instruct
 from irg_core.tasks import generate as generating
 from irg_core.training import grpo
@@ -57,7 +53,7 @@ def main(checkout: Path) -> None:
     measured: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} processors shared with other work"
         f" (load {os.getloadavg()[0]:.1f}), one thread",
-        "sampling": _sampling(), "step": _step(checkout / "data/models/stage2"), "memory": _memory(),
+        "sampling": _sampling(), "step": _step(checkout / "data/models/stage2"),
     }  # fmt: skip
     write_json(RESULTS, measured)
     write_text(RESULTS.with_suffix(".md"), _told(measured))
@@ -203,56 +199,6 @@ def _trl_steps(weights: Path) -> tuple[list[float], float]:
     return times, sum(lengths[WARM:]) / STEPS
 
 
-# ---- memory ----------------------------------------------------------------------------------------------------------
-
-
-def _memory() -> dict[str, Any]:
-    """MiB that trainings of the demo's sizes take at their peak, each in a process of its own, imports and all."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        reference = _write(place)
-        stage2 = ["pipelines", "train_stage2", "stage1", "examples.parquet", "verdict", "stage2"]
-        peaks = {"Stage 2": _peak(place, stage2), "Stage 3": _peak(place, ["benchmarks.grpo", "stage3"])}
-    ratio = (peaks["Stage 3"] - reference) / peaks["Stage 2"]
-    return {"peak MiB": peaks, "reference, MiB": reference, "ratio without it": round(ratio, 2)}
-
-
-def _write(place: Path) -> int:
-    """What both read; returns the size of the reference."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for stage, steps in (("train_stage2", 4), ("train_stage3", 2)):
-        values[stage] |= {"threads": 1, "steps": steps, "warmup": 1}
-    values["train_stage2"] |= {"measure_every": 4, "log_every": 1}
-    (place / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    (place / "verdict").write_text("{}", encoding="utf-8")
-    (place / "stage1").mkdir()
-    language = _language()
-    language.save(place / "stage1")
-    commit(place / "examples.parquet", _examples(), Example)
-    return round(sum(weight.numel() * 4 for weight in language.model.parameters()) / 2**20)
-
-
-def _examples() -> Iterator[Example]:
-    """Traces of about 600 tokens."""
-    draws = rng(17, "examples")
-    for number in range(64):
-        flawed = [dialogue.Round(tuple(draws.integers(0, CODES, 50).tolist()), "off", "turn left") for _ in range(5)]
-        trace = dialogue.Trace("walk", (*flawed, dialogue.Round((1, 2), "it fits", dialogue.SENTINEL)))
-        split = "val" if number % 8 == 7 else "train"
-        yield Example(f"{number:03d}", "trace", split, dialogue.prompt("walk"), dialogue.segments(trace), [])
-
-
-def _peak(place: Path, command: list[str]) -> int:
-    settings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *command], cwd=place, env=settings, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command[0]} ended with {status}")
-    return round(usage.ru_maxrss / 2**10)
-
-
 def _tokenizer() -> MotionTokenizer:
     config = VqConfig(width=192, depth=2, codes=CODES, code_width=64)
     tokenizer = MotionTokenizer(VqVae(config, 263), config)
@@ -266,10 +212,8 @@ def _evaluator() -> Evaluator:
 
 
 def _told(measured: dict[str, Any]) -> str:
-    sampling, step, memory = (measured[name] for name in ("sampling", "step", "memory"))
-    rates, seconds, tokens, peaks = (
-        sampling["tokens a second"], step["seconds"], step["tokens a step"], memory["peak MiB"],
-    )  # fmt: skip
+    sampling, step = measured["sampling"], measured["step"]
+    rates, seconds, tokens = sampling["tokens a second"], step["seconds"], step["tokens a step"]
     return "\n".join([
         f"The demo's sizes, float32; processor seconds; {measured['machine']}.",
         "",
@@ -281,14 +225,9 @@ def _told(measured: dict[str, Any]) -> str:
         f" {seconds['ours']} | {seconds['TRL']} | {step['ratio']} |",
         "",
         f"A step of ours had {tokens['ours']} tokens, one of TRL's {tokens['TRL']}.",
-        f"Peak memory of a training, imports and all: Stage 2 {peaks['Stage 2']} MiB, Stage 3 {peaks['Stage 3']} MiB;"
-        f" without the reference ({memory['reference, MiB']} MiB) that is {memory['ratio without it']} of Stage 2's.",
         "",
     ])  # fmt: skip
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["stage3"]:
-        _improved(section("train_stage3", grpo.TrainStage3Params), _language(), _language())
-    else:
-        main(Path(sys.argv[1]) if sys.argv[1:] else ROOT)
+    main(Path(sys.argv[1]) if sys.argv[1:] else ROOT)

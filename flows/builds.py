@@ -4,6 +4,7 @@ Files of a revision come out of git and of DVC's cache, by the hashes of its dvc
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
@@ -20,27 +21,27 @@ RESULTS = "results.json"
 SCORES = "data/reports/evaluation.json"
 
 
-class Build:
+class Build(ABC):
     """One side of a comparison."""
 
     def __init__(self, label: str) -> None:
         self.label = label
 
+    @abstractmethod
     def text(self, path: str) -> str | None:
         """What a file that git or DVC keeps says; None where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def file(self, path: str) -> Path | None:
         """Where an out can be read; None where this build has none, or its cache lacks it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def digest(self, path: str) -> str:
         """The MD5 of an out; empty where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outs(self) -> set[str]:
         """The files that the stages of this build made."""
-        raise NotImplementedError
 
     @property
     def lacking(self) -> list[str]:

@@ -4,9 +4,26 @@ A killed run must not leave a `dvc` behind that goes on while the next one begin
 how many stages `repro` would look at.
 """
 
+import os
 import sys
 
-from pipelines.__main__ import die_with_parent
+from pipelines.lifetime import die_with_parent
+
+KEEPER = "IRG_KEEPER"
+"""Names the process that one of a run ends with: `dvc` with the run, a stage with `dvc`."""
+
+
+def leave_if_alone() -> None:
+    """End here if the keeper was gone before `die_with_parent` could look who it is."""
+    import psutil
+
+    if keeper := os.environ.get(KEEPER):
+        try:
+            is_alone = psutil.Process(int(keeper)).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            is_alone = True
+        if is_alone:
+            sys.exit(f"process {keeper}, which this one belongs to, is gone")
 
 
 def count(targets: list[str]) -> int:
@@ -26,6 +43,8 @@ def count(targets: list[str]) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
+    leave_if_alone()
+    os.environ[KEEPER] = str(os.getpid())
     if sys.argv[1:2] == ["count"]:
         print(count(sys.argv[2:]))
         sys.exit(0)

@@ -6,6 +6,7 @@ reads it with, so that a wrong form is refused with the sentence of the shell.
 
 import json
 import re
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -43,7 +44,7 @@ class WrongForm(FactoryError):
     """A form is not filled in as its deployment wants it."""
 
 
-class Form(BaseModel):
+class Form(BaseModel, ABC):
     """One deployment: `title` is its name, the doc string its description."""
 
     model_config = ConfigDict(extra="forbid")
@@ -51,8 +52,9 @@ class Form(BaseModel):
     flow: ClassVar[str]
     """The function of `flows.rebuild` that it fills in."""
 
+    @abstractmethod
     def work(self) -> rebuild.Work:
-        raise NotImplementedError
+        """What a run of this form does."""
 
 
 class Corpus(BaseModel):

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 
 import httpx
 import psutil
@@ -23,7 +22,7 @@ from flows import server
 from flows.evidence import evidence
 from flows.messages import Began, Counted, Done, Ended, Message, Taken
 from flows.purse import Purse, live
-from flows.reports import Report, reports, said, title
+from flows.reports import Report, reports, said, settled, title
 from irg_core.errors import FactoryError
 from irg_core.files import read_json
 
@@ -97,10 +96,19 @@ class Api:
         """Runs whose reporter died with them, or found no server at the end, would be shown as running for ever."""
         for run in self.post("/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["RUNNING", "CANCELLING"]}}}):
             if _is_orphan(run.get("labels", {})):
+                self.settle(run["id"])
                 crashed = state("Crashed", "neither the run nor its reporter lives")
                 self.set_state(run["id"], crashed)
                 if stands := run.get("parent_task_run_id"):
                     self.set_state(stands, crashed, "task_runs")
+
+    def settle(self, run: str) -> None:
+        """Let the table of a run whose process is gone say how the stage ended that it shows as under way."""
+        stages = self.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [run]}})
+        ends = {stage["name"]: stage["state"] for stage in stages}
+        for artifact in self.post("/artifacts/filter", flow_runs={"id": {"any_": [run]}}):
+            if artifact["key"].endswith("-stages"):
+                self.patch(f"/artifacts/{artifact['id']}", data=settled(artifact["data"], ends))
 
     def _ask(self, method: str, path: str, content: Any) -> Any:
         try:
@@ -121,9 +129,10 @@ class Api:
 class FlowRun:
     """One stage run as Prefect knows it."""
 
-    def __init__(self, api: str, seconds: float) -> None:
-        self._api = Api(api, seconds)
-        self._key = str(uuid4())
+    def __init__(self, api: Api, key: str) -> None:
+        self._api = api
+        self._key = key
+        """Names the run for us: told of twice, it is one."""
         self._parent = ""
         """The task run that stands for this one in the run that it belongs to."""
         self._id = ""
@@ -133,17 +142,11 @@ class FlowRun:
         self._open: dict[int, str] = {}
         """Task runs that are under way, with their names in Prefect."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._api.__exit__(*error)
-
     def calls(self, message: Message) -> list[Call]:
         """What to ask of the server, in order, so that it knows of the message. A call may be made twice."""
         match message:
             case Began():
-                return [partial(self._begin, message), self._api.crash_orphans]
+                return [partial(self._begin, message)]
             case Taken():
                 return [partial(self._take, message)]
             case Done():
@@ -197,7 +200,7 @@ class FlowRun:
     def _end(self, ended: Ended) -> Iterator[Call]:
         """The outcome first: should there be no time for the rest, the run is at least not shown as running."""
         assert self._began is not None
-        summary = read_json(Path(ended.summary)) if ended.summary else {}
+        summary = read_json(Path(ended.summary)) if ended.summary and Path(ended.summary).exists() else {}
         outcome = state(ended.outcome, ended.reason or said(summary))
         yield partial(self._close_run, outcome)
         lines = [outcome["message"], *(f"wrote {path}" for path in ended.made)]

@@ -14,13 +14,15 @@ from typing import Literal
 from flows.app import REPORTS
 from flows.prefect_api import Api
 from flows.rebuild import Work, slug
-from flows.reports import Report, link, said
+from flows.reports import UNDER_WAY, Report, link, said
 from flows.server import address, running
 from flows.telling import Teller
 from irg_core.files import read_json
 from irg_core.summaries import FOLDER as SUMMARIES
 
 SKIPPED = re.compile(r"^Stage '(?P<stage>[^']+)' (didn't change|is cached)")
+ENDED = re.compile(r"^(Generating|Updating) lock file")
+"""From here on DVC holds the stage for done."""
 BEGAN = re.compile(r"^Running stage '(?P<stage>[^']+)'")
 
 
@@ -70,7 +72,9 @@ class Progress:
         elif found := BEGAN.match(line):
             self._close()
             self._running, self._since = found["stage"], time.time()
-            self.rows[self._running] = Row(self._running, "running", None, "")
+            self.rows[self._running] = Row(self._running, UNDER_WAY, None, "")
+        elif ENDED.match(line) and self._running:
+            self._close()
         elif line.startswith("ERROR") and self._running:
             self._close("failed")
         else:

@@ -1,7 +1,8 @@
 """The process that tells Prefect about one stage run: `python -m flows.reporter <API>`, its messages on stdin.
 
 While the work goes on nobody waits for it, so it asks a server that went away again and again. Once the work is over
-it has a few seconds, and ends. Of the stage's environment it sees next to nothing (`flows.server.environment`).
+it has a few seconds, and ends; what a stage of a run said is kept until a server has heard its end (`retell`). Of the
+stage's environment it sees next to nothing (`flows.server.environment`).
 """
 
 import os
@@ -10,12 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
+from uuid import uuid4
 
-from flows.messages import Began, Ended, Message, read
-from flows.prefect_api import FlowRun, Refused, Silent
+from flows.messages import Began, Counted, Ended, Message, line, read
+from flows.prefect_api import Api, FlowRun, Refused, Silent
 from flows.reports import title
-from flows.server import answers
+from flows.server import HOME, answers
+from irg_core.files import write_text
 
 ATTEMPTS = 3
 """How often a silent server is asked at the start, while there is work."""
@@ -29,6 +33,8 @@ CATCH_UP = 3.5
 """Seconds after the work in which batches are still shown; its end must be told in what is left of `GIVE_UP`."""
 GIVE_UP = 6.5
 """Seconds after the work when the reporter leaves, whatever it still had to say."""
+UNTOLD = HOME / "untold" / "stages"
+"""What stages of runs said whose end no server has heard yet, a file each."""
 KILLED = "the stage ended without a word: it was killed, or its machine stopped"
 
 Answer = TypeVar("Answer")
@@ -42,6 +48,9 @@ class Mailbox:
     """Messages, taken in as they come: the stage never meets a full pipe. The last one is always an `Ended`."""
 
     def __init__(self) -> None:
+        self.key = str(uuid4())
+        """Of the stage run."""
+        self.kept = UNTOLD / f"{self.key}.jsonl"
         self.over = threading.Event()
         self.over_at = 0.0
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -56,16 +65,26 @@ class Mailbox:
 
     def _read(self) -> None:
         # A line without its end was cut by a kill.
-        messages = (read(line) for line in sys.stdin.buffer if line.endswith(b"\n"))
+        messages = (read(one) for one in sys.stdin.buffer if one.endswith(b"\n"))
         last: Message = Ended("Crashed", KILLED, [], "")
+        said: list[Message] = []
         for message in messages:
             if isinstance(message, Ended):
                 last = message
                 break
+            if not isinstance(message, Counted):
+                said.append(message)
             self._messages.put(message)
+        self._keep([*said, last])
         self.over_at = time.monotonic()
         self.over.set()
         self._messages.put(last)
+
+    def _keep(self, said: list[Message]) -> None:
+        """A stage from a shell has no worker who would tell of it later."""
+        if isinstance(said[0], Began) and said[0].parent:
+            with suppress(OSError):  # a full disk is the stage's to complain of
+                write_text(self.kept, b"".join(map(line, said)).decode())
 
 
 class Patience:
@@ -119,8 +138,10 @@ def main(api: str) -> int:
     patience = Patience(title(began.stage, began.item), api, mailbox)
     threading.Thread(target=patience.leave, name="leave", daemon=True).start()
     try:
-        patience.find_server()
+        if not began.parent:
+            patience.find_server()
         tell(began, api, mailbox, patience)
+        mailbox.kept.unlink(missing_ok=True)
     except GaveUp as trouble:
         patience.say(str(trouble))
         return 1
@@ -129,15 +150,35 @@ def main(api: str) -> int:
 
 def tell(began: Began, api: str, mailbox: Mailbox, patience: Patience) -> None:
     """Pass on every message up to the last; batches that come to light too late are left out."""
-    with FlowRun(api, ANSWER) as run:
+    with Api(api, ANSWER) as asked:
+        run = FlowRun(asked, mailbox.key)
         message: Message = began
         while True:
             if isinstance(message, Began | Ended) or not mailbox.is_late:
                 for call in run.calls(message):
                     patience.insist(call)
+            if isinstance(message, Began):
+                patience.insist(asked.crash_orphans)
             if isinstance(message, Ended):
                 return
             message = mailbox.next()
+
+
+def retell(api: Api) -> None:
+    """Tell of the stages whose reporters left before a server heard how they ended."""
+    for kept in sorted(UNTOLD.glob("*.jsonl")):
+        with suppress(FileNotFoundError):  # the reporter itself was faster
+            if time.time() - kept.stat().st_mtime > 2 * GIVE_UP:
+                said = list(map(read, kept.read_bytes().splitlines()))
+                _retell(FlowRun(api, kept.stem), said)
+                kept.unlink()
+
+
+def _retell(run: FlowRun, said: list[Message]) -> None:
+    with suppress(Refused):  # the run that it belongs to was deleted, say; the answer stays
+        for message in said:
+            for call in run.calls(message):
+                call()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+UNDER_WAY = "running"
+ENDS = {"COMPLETED": "done", "FAILED": "failed", "CANCELLED": "cancelled"}
+"""How the run of a stage ended, in the words of the table of stages; any other end is that it was killed."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -41,6 +45,20 @@ def reports(stage: str, item: str, summary: dict[str, Any], made: list[Path], pa
         lines = "\n".join(f"- {link(path, page)}" for path in sorted(made, key=lambda path: path.suffix != ".html"))
         shown.append(Report(key(of, "files"), "markdown", f"{of}: what it wrote", lines))
     return shown
+
+
+def settled(table: str, runs: dict[str, dict[str, Any]]) -> str:
+    """A table of stages in which none is under way any more: it ended as its own run did, or was killed.
+
+    `runs` are states of stage runs by name.
+    """
+    rows = json.loads(table)
+    for row in rows:
+        if row["outcome"] == UNDER_WAY:
+            stage, _, item = row["stage"].partition("@")
+            run = runs.get(title(stage, item), {"type": "", "message": ""})
+            row["outcome"], row["result"] = ENDS.get(run["type"], "killed"), run["message"] or ""
+    return json.dumps(rows)
 
 
 def facts(summary: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import IO, Any
 import psutil
 
 from flows import server
+from flows.dvc import KEEPER
 from flows.forms import work_of
 from flows.prefect_api import RUNNING, Api, Refused, Silent, own_labels, state
 from flows.progress import Outcome, Progress
@@ -149,11 +150,11 @@ def _repro(step: Step, progress: Progress, teller: Teller, stop: Stop, lock: IO[
     assert process.stdout is not None
     before, why = "", ""
     for line in map(str.rstrip, process.stdout):
+        if not stop.wished.is_set():  # a stage that we end does not fail
+            progress.read(line)
         if NOISE.match(line):
             continue
         teller.log(line, logging.ERROR if line.startswith("ERROR") else logging.INFO)
-        if not stop.wished.is_set():  # a stage that we end does not fail
-            progress.read(line)
         if failed := FAILED.match(line):
             why = why or _reason(failed, before)
         before = line
@@ -177,7 +178,14 @@ def _reason(failed: re.Match[str], before: str) -> str:
 
 def _environment(run_id: str) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1", PARENT: run_id}
+    return {
+        **os.environ,
+        "PATH": path,
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONUNBUFFERED": "1",
+        PARENT: run_id,
+        KEEPER: str(os.getpid()),
+    }
 
 
 def _listen(run_id: str, stop: Stop) -> None:

@@ -116,6 +116,13 @@ def running() -> Server | None:
     return server if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
 
 
+def last() -> str | None:
+    """The API of the server before, whose port the next one takes; None if there was none."""
+    with suppress(OSError, ValueError, TypeError):
+        return Server(**read_json(LAST)).api
+    return None
+
+
 def start() -> Server:
     """Find our server or start one, and wait until it answers. Raises `ServerError` if it does not."""
     HOME.mkdir(exist_ok=True)

@@ -19,9 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flows.dvc import leave_if_alone
 from flows.messages import Began, Counted, Done, Ended, Message, Outcome, Taken, line
 from flows.reports import title
-from flows.server import address, environment
+from flows.server import address, environment, last
 from irg_core.errors import FactoryError
 from irg_core.records.annotation import Rejection
 from irg_core.summaries import FOLDER as SUMMARIES
@@ -46,7 +47,9 @@ SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 @contextmanager
 def watched(call: Call) -> Iterator[Shown]:
     """Report one stage run to the Prefect server, if one is named or ours is up. Errors are told, and go on."""
-    if (api := address()) is None:
+    leave_if_alone()
+    # A stage of a run that Prefect began has a server: where it is away, the worker starts it again.
+    if (api := address() or (last() if os.environ.get(PARENT) else None)) is None:
         yield lambda map_batches: map_batches
         return
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from flows import server
 from flows.prefect_api import Api, Refused, Silent
+from flows.reporter import retell
 from flows.stage import masked
 from irg_core.files import read_json, write_json
 
@@ -92,16 +93,20 @@ class Teller:
             time.sleep(PAUSE)
 
 
-def catch_up(api: Api) -> None:
-    """Tell how runs ended that found no server to hear it."""
+def catch_up(api: Api) -> list[str]:
+    """Tell how stages and runs ended that found no server to hear it; returns these runs."""
+    retell(api)
+    told = []
     for kept in sorted(UNTOLD.glob("*.json")):
         try:
             _close(kept.stem, read_json(kept), kept, api)
+            told.append(kept.stem)
         except FileNotFoundError:  # the run itself was faster
             continue
         except Refused as error:
             if str(error).startswith("404"):  # the server knows no such run any more
                 kept.unlink(missing_ok=True)
+    return told
 
 
 def _close(run: str, outcome: dict[str, str], kept: Path, api: Api) -> None:

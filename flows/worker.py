@@ -32,7 +32,7 @@ LOOK = 1.0
 """Seconds between two looks for something to do."""
 BEAT = 10
 """Seconds between two signs of life; Prefect calls a worker offline that misses three."""
-SWEEP = 20
+SWEEP = 10
 """Seconds between two looks for runs whose processes are gone."""
 PATIENCE = 60.0
 """Seconds until a new worker has to be at work; about two on an idle machine."""
@@ -75,7 +75,8 @@ class Worker:
             if self._runner and self._runner.poll() is not None:
                 self._runner, self._next["sweep"] = None, 0.0
             if self._is_time("sweep", SWEEP):
-                catch_up(api)
+                for run in catch_up(api):
+                    api.settle(run)
                 api.crash_orphans()
             self._serve(api)
 

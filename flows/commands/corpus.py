@@ -52,7 +52,7 @@ def inspect(
     entry = {name or _as_name(folder): {"format": found.format, "root": str(folder), **found.options}}
     command = _command("add", folder, name=name, format=format)
     print(f"\nTo put it in, say `{command}`, which writes this below `corpora:` in params.yaml,")
-    print("or paste it there yourself; then run `dvc repro`:\n")
+    print(f"or paste it there yourself; then say `irg repro audit@{next(iter(entry))}`:\n")
     print(_as_yaml(entry).rstrip())
 
 

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,16 @@ class Steered:
         return {stage["name"]: stage["state"]["type"] for stage in found}
 
     def wait_for_stage(self, run: str, name: str) -> None:
+        self._wait_for_stages(run, lambda stages: stages.get(name) == "RUNNING")
+
+    def wait_for_completed(self, run: str, *names: str) -> None:
+        """Until Prefect shows these stages of a run, and that all of its stages completed."""
+        self._wait_for_stages(run, lambda stages: stages == dict.fromkeys([*stages, *names], "COMPLETED"))
+
+    def _wait_for_stages(self, run: str, are_there: Callable[[dict[str, str]], bool]) -> None:
         deadline = time.monotonic() + 120
-        while self.stages(run).get(name) != "RUNNING":
-            assert time.monotonic() < deadline, (self.stages(run), self.state(run))
+        while not are_there(stages := self.stages(run)):
+            assert time.monotonic() < deadline, (stages, self.state(run))
             time.sleep(0.1)
 
     def cancel(self, run: str) -> None:

@@ -1,6 +1,7 @@
 """`irg corpus inspect` on folders as people have them: what it says to paste must go in as it stands."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def entry(said: str) -> dict[str, dict[str, object]]:
     """The entry that the command printed last."""
-    found = yaml.safe_load(said.split("run `dvc repro`:\n")[1])
+    found = yaml.safe_load(re.split(r"say `irg repro audit@\w+`:\n", said)[1])
     assert isinstance(found, dict)
     return found
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.services
 PATIENT = """
 import os, time
 from pathlib import Path
-from pipelines.__main__ import die_with_parent
+from pipelines.lifetime import die_with_parent
 
 die_with_parent()
 Path("patient.part").write_text(str(os.getpid()))

@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from flows.dvc import KEEPER
 from irg_core.corpora import procedural
 from irg_core.files import read_json
 from tests.checkouts import ENVIRONMENT, ROOT, copy_of_the_project
@@ -168,13 +171,13 @@ def test_a_person_regenerates_a_dataset_in_the_browser(steered: Steered, tmp_pat
         ui.open_form(page, steered.server.page, "Regenerate the dataset")
         for label, value in {"Corpus": "nowhere", "Format": "bvh", "Root": "/no/such/folder"}.items():
             ui.fill(page, label, value)
-        ui.submit(page)
-        page.wait("document.body.innerText.includes(\"/no/such/folder, the root of corpus 'nowhere', does not exist\")")
+        refused = ui.submit(page)
+        assert refused.startswith("/no/such/folder, the root of corpus 'nowhere', does not exist"), refused
 
         run, _ = ui.regenerate(page, steered.server.page, folder, "index.csv", "clips")
         assert ui.wait_for_end(page, 180) == "Completed", steered.state(run)
         ui.show_run(page, steered.server.page, run)
-        assert "dataset · mocap" in ui.text(page)
+        page.wait("document.body.innerText.includes('dataset · mocap')")
         ui.press(page, "Artifacts", ".p-tab")
         page.wait("document.body.innerText.toLowerCase().includes('dataset-mocap-stages')")
         page.open(steered.server.page + "/reports/corpus/mocap.html")
@@ -244,7 +247,8 @@ def test_a_run_outlives_its_worker_and_its_server(steered: Steered) -> None:
         _kill(pid)
     page = steered.server.page
     steered.go()
-    time.sleep(1)
+    while steered.processes("ingest"):
+        time.sleep(0.1)  # it ends while nobody is there to be told
     steered.watch("start")
     assert steered.server.page == page, "pages that are open find the new one"
     assert steered.wait(run)["type"] == "COMPLETED"
@@ -252,6 +256,8 @@ def test_a_run_outlives_its_worker_and_its_server(steered: Steered) -> None:
     assert steered.wait(steered.start(DATASET, corpus="tiny", depth="clips"))["type"] == "COMPLETED", (
         "the new worker works"
     )
+    steered.wait_for_completed(run, "ingest · long", "split", "audit · long")
+    assert set(_outcomes(steered, run, "dataset-long").values()) <= {"done", "up to date"}
 
 
 def test_what_is_killed_is_shown_and_leaves_no_orphan(steered: Steered) -> None:
@@ -264,6 +270,21 @@ def test_what_is_killed_is_shown_and_leaves_no_orphan(steered: Steered) -> None:
         assert re.search("killed|lives", ended["message"]), ended
         assert steered.nothing_works()
         assert steered.stages(run)["ingest · killed"] == "CRASHED"
+        told = "killed" if victim == "flows.runner" else "failed"
+        assert _outcomes(steered, run, "dataset-killed")["ingest@killed"] == told
+
+
+@pytest.mark.parametrize(
+    "command", [["flows.dvc", "repro", "ingest@tiny"], ["flows", "ingest", "tiny", GRAMMAR, "a/o", "a/r", "a/f"]]
+)
+def test_what_belongs_to_a_run_does_not_begin_without_it(
+    steered: Steered, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    monkeypatch.setitem(ENVIRONMENT, KEEPER, str(gone.pid))
+    assert "is gone" in steered.checkout.run(sys.executable, "-m", *command, code=1)
+    assert not (steered.root / "a").exists()
 
 
 def test_a_backfill_that_was_killed_in_the_third_goes_on_there(steered: Steered) -> None:

@@ -21,6 +21,7 @@ FIELD = (
     "[...document.querySelectorAll('.schema-form-property')].find(field => "
     "field.querySelector('.schema-form-property__label')?.textContent.trim().startsWith({label!r}))"
 )
+NOTE = "document.querySelector('.p-toast__card')"
 
 
 def press(page: Page, words: str, tag: str = "a, button") -> None:
@@ -31,15 +32,19 @@ def press(page: Page, words: str, tag: str = "a, button") -> None:
 
 
 def fill(page: Page, label: str, value: str) -> None:
-    """Write into a field of the form, or choose in it."""
+    """Write into a field of the form, or choose in it; the form knows of it when this returns."""
     field = FIELD.format(label=label)
     page.wait(field)
+    # The form hears of what is typed a moment later, and meanwhile would be sent without it. What was wiped out again
+    # on the screen comes back once the form has it.
     page.run(
         f"(field => {{ const input = field.querySelector('select, textarea, input');"
-        f"Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value').set.call(input, {value!r});"
-        "for (const kind of ['input', 'change']) input.dispatchEvent(new Event(kind, {bubbles: true})) })"
-        f"({field})"
+        "const write = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value').set.bind(input);"
+        f"if (input.value === {value!r}) return; write({value!r});"
+        "for (const kind of ['input', 'change']) input.dispatchEvent(new Event(kind, {bubbles: true}));"
+        f"write('') }})({field})"
     )
+    page.wait(f"{field}.querySelector('select, textarea, input').value === {value!r}")
 
 
 def open_form(page: Page, address: str, deployment: str) -> None:
@@ -50,14 +55,15 @@ def open_form(page: Page, address: str, deployment: str) -> None:
     page.wait("document.querySelector('.schema-form-property')")
 
 
-def submit(page: Page) -> None:
+def submit(page: Page) -> str:
+    """Send the form; what the note says that comes up then. It stays, for a pointer rests on it."""
     page.run("[...document.querySelectorAll('button')].find(one => one.textContent.trim() === 'Submit').click()")
+    page.wait(f"{NOTE}?.dispatchEvent(new MouseEvent('mouseenter'))")
+    return str(page.run(f"{NOTE}.querySelector('.p-toast__message').innerText")).strip()
 
 
 def run_of(page: Page) -> str:
-    """Go to the run that was just submitted, by the note that leads there for a few seconds; its id."""
-    page.wait("document.querySelector('.p-toast__card')")
-    assert "scheduled" in text(page), text(page)  # a refusal stands in the same place
+    """Go to the run that was just submitted, by the note that leads there; its id."""
     press(page, "View run", "button")
     page.wait("/flow-run\\/[0-9a-f-]{36}/.test(location.href)")
     return str(page.run("location.href")).split("flow-run/")[1][:36]
@@ -77,9 +83,9 @@ def regenerate(page: Page, address: str, folder: Path, captions: str, depth: str
     given = {"Corpus": "mocap", "Format": "bvh", "Root": str(folder), "Captions": captions, "Depth": depth}
     for label, value in given.items():
         fill(page, label, value)
-    time.sleep(0.5)
-    form = picture(page)
-    submit(page)
+    form = still(page)
+    said = submit(page)
+    assert "scheduled" in said, said  # a refusal stands in the same place
     return run_of(page), form
 
 
@@ -87,7 +93,17 @@ def show_run(page: Page, address: str, run: str) -> None:
     """The page of a run from its beginning: what is drawn while it goes on keeps the span that it was opened with."""
     page.open(f"{address}/runs/flow-run/{run}", 1280, 1000)
     page.wait("document.body.innerText.includes('Subflow Runs')")
-    time.sleep(4)
+
+
+def still(page: Page) -> Image.Image:
+    """A picture, once two of them are the same."""
+    shown, before = picture(page), None
+    for _ in range(30):
+        if shown == before:
+            break
+        time.sleep(0.5)
+        shown, before = picture(page), shown
+    return shown
 
 
 def wait_for_end(page: Page, seconds: float) -> str:
@@ -107,7 +123,7 @@ def main(folder: Path, to: Path) -> None:
         run, form = regenerate(page, address, folder, "index.csv", "captions")
         wait_for_end(page, 600)
         show_run(page, address, run)
-        for name, shown in (("deployment", form), ("run", picture(page))):
+        for name, shown in (("deployment", form), ("run", still(page))):
             shown.quantize(128).save(to / f"{name}.png", optimize=True)
 
 

@@ -26,6 +26,7 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE = 60.0
 """Seconds for one answer; software draws slowly on a busy machine."""
+ANSWERED = "Network.responseReceived"
 
 
 def find() -> str | None:
@@ -69,12 +70,17 @@ class Page:
         return done["result"].get("value")
 
     def wait(self, condition: str) -> None:
-        """Until the expression is true."""
-        self.run(
-            "new Promise((done, fail) => { const start = Date.now(); (function look() {"
-            f"if ({condition}) done(); else if (Date.now() - start > 40000) fail('waited in vain');"
+        """Until the expression is true. Raises `AssertionError`, with what the page says instead."""
+        came = self.run(
+            "new Promise(done => { const start = Date.now(); (function look() {"
+            f"if ({condition}) done(true); else if (Date.now() - start > 40000) done(false);"
             "else setTimeout(look, 20); })() })"
         )
+        if not came:
+            refused = [event["params"]["response"] for event in self.events if event["method"] == ANSWERED]
+            refused = [f"{one['status']} {one['url']}" for one in refused if one["status"] >= 400]
+            said = self.run("document.body.innerText")[:3000]
+            raise AssertionError(f"waited in vain for {condition}; refused: {refused}; the page says:\n{said}")
 
     def press(self, key: str) -> None:
         text = {"text": key} if len(key) == 1 else {}
