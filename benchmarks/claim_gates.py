@@ -123,15 +123,8 @@ class Model:
     ) -> dict[str, Answer]:
         vocabulary = self.language.vocabulary
         starts = {key: vocabulary.encode(text) for key, text in begun.items()} if begun else None
-        # What is put into the model's mouth counts as said: no budget may end it there.
-        longest = max((len(ids) for ids in (starts or {}).values()), default=0)
-        sampling = replace(
-            self.sampling,
-            max_rounds=rounds,
-            max_tokens=self.language.positions,
-            max_text=max(self.sampling.max_text, longest),
-            max_codes=max(self.sampling.max_codes, longest),
-        )
+        # What is put into the model's mouth counts as said: only the model's positions may end it.
+        sampling = replace(self.sampling, max_rounds=rounds, max_tokens=self.language.positions)
         return generate(self.language, prompts, mode, sampling, starts)
 
     def generates(self, cases: Sequence[Case]) -> dict[str, list[int]]:

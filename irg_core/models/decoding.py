@@ -7,7 +7,7 @@ and values are computed in one row and copied to all that go on from there.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -171,11 +171,12 @@ class Guide(ABC):
 
     def codes(self) -> Steps:
         """The inside of a motion up to its end; the budget of codes ends it too."""
-        vocabulary = self.symbols.vocabulary
+        vocabulary, said = self.symbols.vocabulary, 1
         yield "code"
-        for _ in range(self.sampling.max_codes - 1):
+        while said < self.sampling.max_codes:
             if (yield "code or end") == vocabulary.motion_end:
                 return
+            said += 1
         yield vocabulary.motion_end
 
 
@@ -192,10 +193,12 @@ class TextGuide(Guide):
     """Plain text up to `<end>`, or as long as a stretch of text may be."""
 
     def steps(self) -> Steps:
-        for _ in range(self.sampling.max_text):
+        said = 0
+        while said < self.sampling.max_text:
             if (yield "text or end") == self.symbols.vocabulary.end:
                 self.stop = "end"
                 return
+            said += 1
 
 
 class FreeGuide(Guide):
@@ -319,8 +322,10 @@ class _Row:
         self.kept: list[list[int]] = []
 
     def begin(self, symbols: Symbols, ids: Sequence[int]) -> None:
-        """Take tokens that are not the model's own. Raises `ValueError` where the guide ends before they do, or would
-        not have had one of them."""
+        """Take tokens that are not the model's own: no text or motion among them is too long. Raises `ValueError` where
+        the guide ends before they do, or would not have had one of them."""
+        own = self.guide.sampling
+        self.guide.sampling = replace(own, max_text=self.room, max_codes=self.room)
         for place, token in enumerate(ids):
             if self.is_done:
                 raise ValueError(f"the beginning of answer '{self.key}' leaves nothing to be said")
@@ -329,6 +334,7 @@ class _Row:
             self.take(token, 0.0)
             if self.is_cut:
                 self.kept.append([token])
+        self.guide.sampling = own
         self.prompt = [*self.prompt, *ids]
 
     def take(self, token: int, log_prob: float) -> None:

@@ -287,6 +287,18 @@ def test_a_beginning_must_keep_the_rules(language: Language) -> None:
     assert leaves_something(language, prompt, "motion", SAMPLING, vocabulary.encode(dialogue.motion([1]))[:-1])
 
 
+def test_what_is_put_into_its_mouth_may_be_longer_than_what_a_model_may_say(language: Language) -> None:
+    vocabulary, tight = language.vocabulary, replace(SAMPLING, max_codes=2, max_text=3, max_tokens=200)
+    opening = dialogue.segments(dialogue.Trace("a person walks and walks and turns and walks again", ()))[0].text
+    begun = vocabulary.encode(f"{opening}[generate]{dialogue.motion([1, 2, 3, 1, 2, 3])}[/generate]")
+    (answer,) = generate(language, {"one": "walk"}, "enforced", tight, {"one": begun}).values()
+    assert answer.ids[: len(begun)] == begun
+    first, *others = answer.motions(vocabulary)
+    assert first == [1, 2, 3, 1, 2, 3]
+    assert others
+    assert all(len(motion) <= 2 for motion in others)
+
+
 def test_an_answer_ends_where_the_model_has_no_further_positions(vocabulary: Vocabulary) -> None:
     short = Language.create(LanguageConfig(layers=1, width=32, heads=2, feed_forward=48, positions=40), vocabulary, 3)
     prompts = {"long": "a person walks and walks and walks.", "short": "a person."}
