@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,15 @@ class Steered:
         deadline = time.monotonic() + seconds
         while (now := self.state(run))["type"] not in (states or FINAL):
             assert now["type"] not in FINAL, now
-            assert time.monotonic() < deadline, now
+            assert time.monotonic() < deadline, (now, self.stages(run), self.at_work())
             time.sleep(0.1)
         return now
+
+    def at_work(self) -> str:
+        """Processes of this checkout, and the last words of its worker."""
+        found = (process.info["cmdline"] for process in self._own())
+        said = (self.root / ".prefect/worker.log").read_text(errors="replace")
+        return "\n".join([*(" ".join(words or []) for words in found), said[-3000:]])
 
     def stages(self, run: str) -> dict[str, str]:
         """Stage runs of a run, with their states."""
@@ -122,12 +128,12 @@ class Steered:
 
     def processes(self, word: str) -> list[psutil.Process]:
         """Those of this checkout with a word on their command line."""
-        found = []
+        return [process for process in self._own() if word in (process.info["cmdline"] or [])]
+
+    def _own(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter(["cmdline", "cwd", "status"]):
-            is_ours = process.info["cwd"] == str(self.root) and process.info["status"] != psutil.STATUS_ZOMBIE
-            if is_ours and word in (process.info["cmdline"] or []):
-                found.append(process)
-        return found
+            if process.info["cwd"] == str(self.root) and process.info["status"] != psutil.STATUS_ZOMBIE:
+                yield process
 
     def nothing_works(self, seconds: float = 15) -> bool:
         """Whether every process of runs ends in time: no orphan is left."""
