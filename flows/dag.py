@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from irg_core.errors import FactoryError
+from irg_core.files import write_json
 
 COSTS = Path("runs/costs.jsonl")
+LOCKS = Path(".dvc/tmp/rwlock")
+"""DVC's list of who reads and who writes what, by the numbers of processes."""
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -36,6 +39,7 @@ def repository() -> Iterator[Any]:
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
+    forget_the_dead()
     try:
         with Repo() as repo:
             yield repo
@@ -48,6 +52,39 @@ def repository() -> Iterator[Any]:
 def _sentence(error: Exception) -> str:
     """What DVC says, in one line and without the colours that it gives to links."""
     return f"DVC: {' '.join(COLOUR.sub('', str(error)).split())}"
+
+
+def forget_the_dead() -> None:
+    """Take the locks of processes that use no DVC any more out of DVC's list.
+
+    DVC asks only whether a number is in use. Where another process has got that of a killed `dvc`, nobody would come in
+    for as long as that one lives. A list that a kill cut short is forgotten whole: DVC would refuse to read it.
+    """
+    try:
+        held = json.loads(LOCKS.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        LOCKS.unlink(missing_ok=True)
+        return
+    reads = {path: list(filter(_lives, readers)) for path, readers in held.get("read", {}).items()}
+    writes = {path: writer for path, writer in held.get("write", {}).items() if _lives(writer)}
+    kept = {"read": {path: readers for path, readers in reads.items() if readers}, "write": writes}
+    if kept != {"read": {}, "write": {}, **held}:
+        write_json(LOCKS, kept)
+
+
+def _lives(holder: dict[str, Any]) -> bool:
+    """Whether the process that a lock names uses DVC."""
+    import psutil
+
+    try:
+        words = psutil.Process(int(holder["pid"])).cmdline()[:4]
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+    return any(Path(word).name in ("dvc", "flows.dvc", "irg") for word in words)
 
 
 def processes() -> Iterator[tuple[int, list[str]]]:

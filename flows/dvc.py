@@ -7,6 +7,7 @@ how many stages `repro` would look at.
 import os
 import sys
 
+from flows.dag import forget_the_dead
 from pipelines.lifetime import die_with_parent
 
 KEEPER = "IRG_KEEPER"
@@ -48,6 +49,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["count"]:
         print(count(sys.argv[2:]))
         sys.exit(0)
+    forget_the_dead()
     from dvc.cli import main
 
     sys.exit(main(sys.argv[1:]))

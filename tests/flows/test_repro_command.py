@@ -81,6 +81,22 @@ def test_a_stage_that_fails_is_quoted_and_the_status_is_that_of_dvc(project: Che
     assert b"Traceback" not in by_irg.stderr
 
 
+@pytest.mark.parametrize("list_of_locks", ["whole", "cut short"])
+def test_a_lock_of_a_killed_dvc_whose_number_another_process_has_keeps_nobody_out(
+    project: Checkout, list_of_locks: str
+) -> None:
+    locks = project.root / ".dvc/tmp/rwlock"
+    holder = {"pid": os.getpid(), "cmd": "dvc repro"}  # a live process, but no dvc
+    written = json.dumps({"write": {str(project.root / "data/count.txt"): holder}, "read": {}})
+    locks.parent.mkdir(exist_ok=True)
+    locks.write_text(written if list_of_locks == "whole" else written[:40])
+    by_dvc = subprocess.run(["dvc", "repro", "count"], cwd=project.root, env=ENVIRONMENT, capture_output=True)
+    assert by_dvc.returncode != 0
+    assert [row["stage"] for row in json.loads(project.run("irg", "repro", "double", "--json"))["stages"]] == [
+        "count", "double",
+    ]  # fmt: skip
+
+
 @contextmanager
 def patient(project: Checkout, *command: str) -> Iterator[tuple["subprocess.Popen[bytes]", list[psutil.Process]]]:
     """A command whose stage 'other' waits for a file 'go', and all its processes; none outlives this."""
