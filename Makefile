@@ -35,9 +35,9 @@ watch: $(VENV)/.ready  ## Prefect in the browser, with forms that start runs and
 stop:  ## end what `make watch` and `make demo` left up: the run under way, the worker, the Prefect server
 	@test -x $(BIN)/python || { echo "no Prefect server of this checkout runs"; exit 0; }; $(BIN)/python -m flows.watch stop
 
-# Two at a time, each with one processor: many tests wait for servers.
-test: $(VENV)/.ready-dev  ## all tests (the small chain of all stages is built once)
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+# Two files at a time, each with one processor: many tests wait for servers.
+test: $(VENV)/.ready-dev  ## all tests (the small chain of all stages is built once by each of two processes)
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
 
 unit: $(VENV)/.ready-dev  ## the tests that need neither the chain nor servers, clusters and browsers
 	pytest -m "not chain and not services"
