@@ -2,8 +2,7 @@
 
 `python -m benchmarks.watching` from the root of the checkout writes benchmarks/results/watching.md. It starts a Prefect
 server of its own in a temporary folder. Seconds are of the wall and of all processors together: on idle processors the
-reporter works beside the stage, on busy ones its seconds come on top. In the end a crowd of stages is watched at once:
-does the server lose a word, or its database its lock?
+reporter works beside the stage, on busy ones its seconds come on top.
 """
 
 import os
@@ -13,17 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import psutil
 import yaml
 
-from flows.stage import watched
 from irg_core.files import read_json, write_text
-from pipelines.__main__ import Call
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path("benchmarks/results/watching.md")
@@ -31,8 +26,6 @@ PAIRS = 7
 CLIPS = (20, 1000)
 """Sizes of `ingest`: next to no work in one batch, and more in `BATCHES`."""
 BATCHES = 16
-CROWD, TASKS, TASK_SECONDS = 16, 32, 0.2
-"""Stages at once, the batches of each, which are a task run apiece, and how long one takes."""
 DEMO_SECONDS, DEMO_BATCHES = 1918.0, 560
 """`make demo` on two cores, as in README.md, and about as many batches as its stages have together."""
 
@@ -78,7 +71,6 @@ def table(folder: Path, runs: int) -> str:
         batches = BATCHES if clips == max(CLIPS) else 1
         seconds = f"{plain.wall:.2f} | {more.wall:.2f} | {more.processor + serving:.2f} | {serving:.2f}"
         rows.append(f"| `ingest` of {clips} clips, batches: {batches} | {seconds} |")
-    crowded = crowd(folder)
     timed(folder, "flows.server", "stop")
     few, many = added
     demo = few * runs + (many - few) * (DEMO_BATCHES / (BATCHES - 1))
@@ -95,8 +87,6 @@ def table(folder: Path, runs: int) -> str:
             f"{DEMO_BATCHES} batches and takes {DEMO_SECONDS:.0f} s. Watched, it takes {wall:.0f} s more "
             f"({wall / DEMO_SECONDS:.1%}); were both cores always busy, {busy_wall:.0f} s "
             f"({busy_wall / DEMO_SECONDS:.1%}).",
-            "",
-            crowded,
             "",
         ]
     )
@@ -134,35 +124,6 @@ def timed(folder: Path, module: str, *arguments: str) -> Cost:
     return Cost(time.monotonic() - started, children() - before)
 
 
-def crowd(folder: Path) -> str:
-    """What the server knows of many stages that report at once, and how often its database refused."""
-    spent = timed(folder, "benchmarks.watching", "crowd")
-    api = f"http://127.0.0.1:{read_json(folder / '.prefect/server.json')['port']}/api"
-    completed, crowd = {"state": {"type": {"any_": ["COMPLETED"]}}}, {"tags": {"all_": ["audit"]}}
-    stages, tasks = (
-        httpx.post(f"{api}/{kind}/count", json=wanted, timeout=60).raise_for_status().json()
-        for kind, wanted in (
-            ("flow_runs", {"flow_runs": completed | crowd}),
-            ("task_runs", {"task_runs": completed, "flow_runs": crowd}),
-        )
-    )
-    said = "".join(path.read_text(errors="replace") for path in (folder / ".prefect").glob("*.log"))
-    return (
-        f"{CROWD} stages at once with {TASKS} batches each ({spent.wall:.0f} s): Prefect shows "
-        f"{stages} of {CROWD} stages and {tasks} of {CROWD * TASKS} task runs completed; "
-        f"'database is locked' was said {said.count('database is locked')} times."
-    )
-
-
-def stage_of_the_crowd(number: int) -> None:
-    with watched(Call("audit", [f"crowd{number}"])) as shown:
-        list(shown(map)(wait, range(TASKS)))
-
-
-def wait(_: int) -> None:
-    time.sleep(TASK_SECONDS)
-
-
 def children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -178,8 +139,4 @@ def median(costs: list[Cost]) -> Cost:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["crowd"]:
-        with ThreadPoolExecutor(CROWD) as pool:
-            list(pool.map(stage_of_the_crowd, range(CROWD)))
-    else:
-        main()
+    main()
