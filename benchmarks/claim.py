@@ -4,6 +4,8 @@
 `runs/claim/<fingerprint>/`: corpora, tokenizer, evaluators and what is said of captions once, all from base on for each
 seed. Whatever was finished is not done again, and a killed training goes on from its checkpoint.
 
+Seeds are done side by side, each on one processor (`--at-once`): models as small gain little from a second one.
+
 Beside each step stands a control of as many supervised tokens: `base+1` is base trained on for Stage 1's, `base+` for
 those of Stages 1 and 2, `stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the
 evaluator that rewards and under one that no training has seen. The gates (`claim_gates`) say whether a model can read,
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -54,6 +57,7 @@ SEEDED = ("train_base.training", "train_stage1", "train_stage2", "train_stage3",
 LEFT_OUT = ("audit", "report")
 """Stages that only show."""
 FIRST_OF_A_SEED = "train_base"
+GATED = ("train_stage1", "train_stage2")
 HALVED = ("train_stage1", "train_stage2", "train_stage3")
 REWARDS = {"wellformed": 1.0, "text_alignment": 0.5, "goal_alignment": 0.5, "improvement": 0.5, "fulfilled": 0.5}
 """Of Stage 3; a profile could not add any. Facts are rewarded, and so are no independent witness of Stage 3."""
@@ -229,7 +233,8 @@ def shared(found: Sequence[Job]) -> list[Job]:
 
 def seeded(folder: Path, params: Tree, common: Place, seed: int) -> Place:
     """Base, the data that it helps to make, the three stages and the controls, all asked the test goals."""
-    place = Place(folder / str(seed), changed(params, {f"{section}.seed": seed for section in SEEDED}))
+    changes: dict[str, Any] = {f"{section}.seed": seed for section in SEEDED}
+    place = Place(folder / str(seed), changed(params, changes | {"runtime.executor": "local"}))
     found = jobs(place.params)
     for job in shared(found):
         for out in job.makes:
@@ -237,7 +242,7 @@ def seeded(folder: Path, params: Tree, common: Place, seed: int) -> Place:
     own = [job for job in descendants(found, FIRST_OF_A_SEED) if not job.name.startswith("evaluate@")]
     for job in own:
         place.do(job)
-        if job.name in ("train_stage1", "train_stage2", "train_stage3"):
+        if job.name in GATED:
             gates(place, job.name.removeprefix("train_"))
     extra = controls(place)
     models = params["evaluate"]["models"] | {
@@ -345,8 +350,9 @@ ABLATIONS = (
 )  # fmt: skip
 
 
-def ablated(seed: Place, without: Ablation) -> Place:
-    """One seed's chain without one thing, at half of the steps, asked the test goals."""
+def ablated(seed: Place, half: Place, without: Ablation) -> Place:
+    """One seed's chain without one thing, at half of the steps, asked the test goals. What comes before that thing is
+    taken from the chain at half of the steps."""
     halves = {f"{section}.steps": max(1, _at(seed.params, section)["steps"] // 2) for section in HALVED}
     models = {name: seed.params["evaluate"]["models"][name] for name in ("stage2", "stage3")}
     place = Place(
@@ -354,11 +360,11 @@ def ablated(seed: Place, without: Ablation) -> Place:
         changed(seed.params, {**halves, **without.changes, "evaluate.models": models}),
     )
     found = jobs(place.params)
-    again = [job for job in descendants(found, _first_with(without.first)) if job.name in _SHOWN]
+    again = [job for job in descendants(found, without.first) if job.name in _SHOWN]
     for job in found:
         if job not in again:
             for out in job.makes:
-                place.take(out, seed)
+                place.take(out, half)
     for job in again:
         if job.name == "train_stage2":
             job = _other_stage2(place, job, without)
@@ -368,11 +374,6 @@ def ablated(seed: Place, without: Ablation) -> Place:
 
 _SHOWN = {"compose", "validate_examples", "train_stage1", "train_stage2", "train_stage3",
           "evaluate@stage2", "evaluate@stage3"}  # fmt: skip
-
-
-def _first_with(first: str) -> str:
-    """Stage 2 at half of the steps needs a Stage 1 at half of the steps, whatever else is changed."""
-    return first if first == "compose" else "train_stage1"
 
 
 def _other_stage2(place: Place, job: Job, without: Ablation) -> Job:
@@ -560,6 +561,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description="Does assessing and refining make generation better?")
     parser.add_argument("--profile", default="claim")
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    parser.add_argument("--at-once", type=int, default=len(SEEDS), help="seeds, and ablations, side by side")
     parser.add_argument("--ablations", action="store_true")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "claim")
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -567,14 +569,20 @@ def main(arguments: Sequence[str]) -> None:
     params = changed(profiled(asked.profile), {"train_stage3.rewards": REWARDS})
     folder = asked.work.resolve() / fingerprint(params)
     common = prepared(folder, params)
-    seeds = [int(seed) for seed in asked.seeds.split(",")]
     places, without = dict[int, Place](), dict[str, Place]()
-    for seed in seeds:
-        places[seed] = seeded(folder, params, common, seed)
-        written(asked.profile, params, places, without, asked.results)
-    if asked.ablations:
-        for one in ABLATIONS:
-            without[one.name] = ablated(places[seeds[0]], one)
+    with ThreadPoolExecutor(asked.at_once) as side_by_side:
+        seeds = {
+            int(seed): side_by_side.submit(seeded, folder, params, common, int(seed)) for seed in asked.seeds.split(",")
+        }
+        for seed, place in seeds.items():
+            places[seed] = place.result()
+            written(asked.profile, params, places, without, asked.results)
+        if asked.ablations:
+            first = places[min(places)]
+            whole, *others = ABLATIONS
+            without[whole.name] = half = ablated(first, first, whole)
+            found = {one.name: side_by_side.submit(ablated, first, half, one) for one in others}
+            without |= {name: place.result() for name, place in found.items()}
             written(asked.profile, params, places, without, asked.results)
     print((asked.results / "claim.md").read_text(encoding="utf-8"))
 

@@ -135,7 +135,7 @@ def test_a_seed_gets_its_gates_its_controls_and_its_table(branch: Callable[[], C
 
     told = json.loads((tmp_path / "claim.json").read_text())["seeds"]["17"]
     assert {"base|only", "base+1|only", "base+|only", "stage1+|final", "stage3|final", "real|only"} <= set(told["rows"])
-    assert set(told["gates"]) == {"stage1", "stage2", "stage3"}
+    assert set(told["gates"]) == {"stage1", "stage2"}
     assert 0.0 <= told["gates"]["stage1"]["judgement"]["AUC: random"] <= 1.0
     steps = yaml.safe_load((tmp_path / "17" / "controls" / "base+" / "params.yaml").read_text())["train_stage1"][
         "steps"

@@ -1,7 +1,8 @@
 """Trainings small enough for a test: real parts, few steps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from irg_core.models.vocabulary import Vocabulary
 from irg_core.models.vqvae import MotionTokenizer, VqConfig, VqVae
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.params import section
-from irg_core.records.training import Example, Segment
+from irg_core.records.training import Example, Goal, Rollout, Segment
 from irg_core.training.checkpoint import Checkpoints, Saved
 from irg_core.training.judge import Judge
 from irg_core.training.loop import SupervisedParams
@@ -106,3 +107,27 @@ def judge() -> Judge:
         evaluator = Evaluator.create("guo", 16, 1, 8, ["a person walks."], stats)
     rewards = {"wellformed": 1.0, "text_alignment": 0.5}
     return Judge(tokenizer, evaluator.eval(), rewards, section("kinematics", KinematicsParams))
+
+
+@pytest.fixture
+def goals() -> list[Goal]:
+    return [
+        Goal(f"g{n}", f"c{n}", "train", "a person walks.", dialogue.prompt("a person walks."), [n, n + 1])
+        for n in range(5)
+    ]
+
+
+def rewarding(judge: Judge, score: Callable[[Rollout], float | None]) -> Judge:
+    """The judge with one reward in place of its own."""
+    module = ModuleType("own")
+    module.score = lambda rollouts: [score(rollout) for rollout in rollouts]  # type: ignore[attr-defined]
+    module.SCALED = False  # type: ignore[attr-defined]
+    own = Judge(judge.tokenizer, judge.evaluator, {}, judge.limits)
+    own.rewards = {"own": (module, 1.0)}
+    return own
+
+
+@pytest.fixture
+def brief(judge: Judge) -> Judge:
+    """A reward for short answers, which even an untrained model can earn."""
+    return rewarding(judge, lambda rollout: -float(len(rollout.answer)))

@@ -15,7 +15,7 @@ from irg_core.training import grpo, loop
 from irg_core.training.checkpoint import Checkpoints
 from irg_core.training.judge import Judge
 from irg_core.training.loop import SupervisedParams
-from tests.training.test_grpo import PARAMS, brief, fresh, goals  # noqa: F401 - fixtures
+from tests.training.test_grpo import PARAMS, fresh
 
 RARE = 15
 """A code that only the odd example says."""
@@ -86,8 +86,8 @@ def test_heldout_examples_are_named_too(
 
 
 def test_a_broken_policy_stops_where_no_group_would_teach(
-    goals: list[Goal],  # noqa: F811
-    brief: Judge,  # noqa: F811
+    goals: list[Goal],
+    brief: Judge,
     tmp_path: Path,
 ) -> None:
     """All its answers are alike, so that no loss is ever worked out."""
@@ -99,8 +99,8 @@ def test_a_broken_policy_stops_where_no_group_would_teach(
 
 
 def test_of_several_goals_those_of_the_broken_pass_are_named(
-    goals: list[Goal],  # noqa: F811
-    brief: Judge,  # noqa: F811
+    goals: list[Goal],
+    brief: Judge,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,14 +1,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from irg_core import dialogue
 from irg_core.errors import ModelError, ParamsError, RewardError, TableError
 from irg_core.models.adapters import LoraParams
 from irg_core.models.decoding import Symbols, generate
@@ -23,6 +21,7 @@ from irg_core.training.judge import Judge
 from irg_core.training.loop import Team
 from irg_core.training.policy import Clip, Loss
 from irg_core.training.rollouts import Ledger
+from tests.training.conftest import rewarding
 
 PARAMS = TrainStage3Params(
     seed=1,
@@ -57,30 +56,6 @@ PARAMS = TrainStage3Params(
 def fresh() -> Language:
     vocabulary = Vocabulary.learn(["a person walks."], size=300, codes=16)
     return Language.create(LanguageConfig(layers=1, width=32, heads=2, feed_forward=48, positions=256), vocabulary, 3)
-
-
-@pytest.fixture
-def goals() -> list[Goal]:
-    return [
-        Goal(f"g{n}", f"c{n}", "train", "a person walks.", dialogue.prompt("a person walks."), [n, n + 1])
-        for n in range(5)
-    ]
-
-
-def rewarding(judge: Judge, score: Callable[[Rollout], float | None]) -> Judge:
-    """The judge with one reward in place of its own."""
-    module = ModuleType("own")
-    module.score = lambda rollouts: [score(rollout) for rollout in rollouts]  # type: ignore[attr-defined]
-    module.SCALED = False  # type: ignore[attr-defined]
-    own = Judge(judge.tokenizer, judge.evaluator, {}, judge.limits)
-    own.rewards = {"own": (module, 1.0)}
-    return own
-
-
-@pytest.fixture
-def brief(judge: Judge) -> Judge:
-    """A reward for short answers, which even an untrained model can earn."""
-    return rewarding(judge, lambda rollout: -float(len(rollout.answer)))
 
 
 @pytest.mark.parametrize(
