@@ -79,7 +79,7 @@ def main(
     subset, compared = _largest(scores)
     shares = {model: _shares(outcome) for model, outcome in evaluated.items() if outcome["shares"]}
     counts = {model: outcome["counts"] for model, outcome in evaluated.items()}
-    steps = [_judged(step, shares, counts) for step in _steps(values, trained, subset, params.seed, rewarded)]
+    steps = _judged(_steps(values, trained, subset, params.seed, rewarded), shares, counts)
 
     report = Report(
         results=found,
@@ -92,6 +92,7 @@ def main(
         steps=steps,
         subset=subset,
         compared=compared,
+        rewarded=rewarded,
         shares=shares,
         rounds={model: [Rounds(**row) for row in outcome["rounds"]] for model, outcome in evaluated.items()},
         traces=traces,
@@ -152,12 +153,16 @@ def _steps(folder: Path, models: Sequence[str], subset: str, seed: int, rewarded
     return changes.steps(together, subset, changes.chain(rows), seed, rewarded)
 
 
-def _judged(step: Step, shares: Mapping[str, Shares], counts: Mapping[str, Mapping[str, Any]]) -> Step:
-    """The step with what became of its judging, where it leads from one model to another."""
-    one, two = (row.partition(",")[0] for row in (step.one, step.two))
-    if one == two:
-        return step
-    return replace(step, judging=judging(shares.get(one), shares.get(two), counts[one], counts[two]))
+def _judged(steps: Sequence[Step], shares: Mapping[str, Shares], counts: Mapping[str, Mapping[str, Any]]) -> list[Step]:
+    """The steps, of which the first to each model says what became of its judging."""
+    told, found = set[str](), []
+    for step in steps:
+        one, two = (row.partition(",")[0] for row in (step.one, step.two))
+        if one != two and two not in told:
+            told.add(two)
+            step = replace(step, judging=judging(shares.get(one), shares.get(two), counts[one], counts[two]))
+        found.append(step)
+    return found
 
 
 def _shares(outcome: Mapping[str, Any]) -> dict[tuple[str, str], Share]:

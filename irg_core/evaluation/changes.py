@@ -35,14 +35,20 @@ Row = tuple[str, str]
 
 
 def chain(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """The steps of a chain of models in the order of training: a model's last motions against the last ones of the
-    model before, and its final motions against its first."""
+    """The steps of a chain of models in the order of training: a model's last motions and its first ones against those
+    of the model before, its last against its first; and the last model's against those of the one that all began with.
+    """
     models = list(dict.fromkeys(row for row, _ in rows))
-    last = [(model, [motion for row, motion in rows if row == model][-1]) for model in models]
-    refined = [
-        ((model, "first"), (model, "final")) for model in models if {(model, "first"), (model, "final")} <= {*rows}
-    ]
-    return [*pairwise(last), *refined]
+    first, last = (
+        {model: (model, [motion for row, motion in rows if row == model][place]) for model in models}
+        for place in (0, -1)
+    )
+    found = [(first[model], last[model]) for model in models[:1]]
+    for before, model in pairwise(models):
+        found += [(last[before], last[model]), (first[before], first[model]), (first[model], last[model])]
+    if models:
+        found.append((last[models[0]], last[models[-1]]))
+    return list(dict.fromkeys((one, two) for one, two in found if one != two))
 
 
 def steps(
@@ -90,7 +96,7 @@ def flags(effects: Sequence[Effect]) -> list[str]:
         is_rewarded = any(one.judge == REWARDED and one.verdict == BETTER for one in of_name)
         doubted = [one for one in of_name if one.judge.startswith(HELD_OUT) and one.verdict != BETTER]
         if is_rewarded:
-            found += [f"the rewarding evaluator sees a gain in {name}, {one.judge} {_doubt(one)}" for one in doubted]
+            found += [f"the rewarding evaluator sees a gain in {name}; {one.judge}: {_doubt(one)}" for one in doubted]
     witnesses = [one for one in effects if one.judge.startswith(HELD_OUT) and one.name.startswith("R@3")]
     if witnesses and not any(one.verdict == BETTER for one in witnesses):
         own = [one.name for one in effects if one.judge == REWARDED_ITSELF and one.verdict == BETTER]
@@ -103,7 +109,7 @@ def flags(effects: Sequence[Effect]) -> list[str]:
 
 
 def _doubt(held_out: Effect) -> str:
-    return "does not" if held_out.verdict == OPEN else "sees it get worse"
+    return f"{held_out.after - held_out.before:+.3f}, {'not shown' if held_out.verdict == OPEN else held_out.verdict}"
 
 
 def _judge(evaluator: str) -> str:

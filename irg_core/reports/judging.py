@@ -1,5 +1,6 @@
 """What a model accepts, right and flawed, in a sentence that can stand beside what became of its motions."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,26 +14,30 @@ def judging(before: Shares | None, after: Shares | None, stopped: Mapping[str, A
     """From one model to the next; `stopped` and `stops` are their counts. Nothing of a model that does not judge."""
     if not after:
         return ""
-    parts = [
-        _share(f"accepts {motions}", _of(after, kind), _of(before or {}, kind))
-        for motions, kind in (("right motions", "none"), ("flawed ones", "flawed"))
-    ]
-    told = [part for part in parts if part]
+    told = [_accepts(after, before or {})]
     if once := _once(stops):
         earlier = _once(stopped) if before else ""
         told.append(f"shows one motion and stops in {once} answers{f' (before: {earlier})' if earlier else ''}")
-    return "; ".join(told)
+    return "; ".join(part for part in told if part)
+
+
+def _accepts(after: Shares, before: Shares) -> str:
+    right, flawed = _of(after, "none"), _of(after, "flawed")
+    if right is None or flawed is None:
+        return ""
+    was = [_count(one) for kind in ("none", "flawed") if (one := _of(before, kind))]
+    earlier = f" (before: {' and '.join(was)})" if len(was) == 2 else ""
+    is_apart = right.value - flawed.value > math.hypot(right.interval, flawed.interval)
+    verdict = "tells them apart" if is_apart else "does not tell them apart"
+    return f"accepts {_count(right)} right and {_count(flawed)} flawed motions{earlier}: it {verdict}"
 
 
 def _of(shares: Shares, group: str) -> Share | None:
     return shares.get(("accepted", group))
 
 
-def _share(told: str, after: Share | None, before: Share | None) -> str:
-    if after is None:
-        return ""
-    earlier = f"; before: {before.value:.0%}" if before else ""
-    return f"{told} in {after.value:.0%} (±{after.interval:.0%}{earlier})"
+def _count(share: Share) -> str:
+    return f"{share.value * share.n:.0f} of {share.n}"
 
 
 def _once(counts: Mapping[str, Any]) -> str:

@@ -32,6 +32,8 @@ JUDGING = (
     ("fulfilled in the end, from another goal's motion", ("fulfilled in the end", "random")),
 )
 """Lines of the table about judging and mending: label, and the share's name and group."""
+FEW_PROBES = 10
+"""Probes below which a share says nothing and is not shown."""
 FEW_NAMES = 4
 """Numbers that a sentence names; of more it says how many they are."""
 UNDRAWN = {"learning_rate", "gradient_norm"}
@@ -52,6 +54,7 @@ class Report:
     steps: Sequence[Step]  # what each stage changed
     subset: str  # the test clips that `steps` compares over
     compared: int  # how many they are
+    rewarded: Sequence[str]  # what Stage 3 is rewarded for
     shares: Mapping[str, Mapping[tuple[str, str], Share]]  # by model, then by name and group
     rounds: Mapping[str, Sequence[Rounds]]  # by model
     traces: Gallery
@@ -71,6 +74,7 @@ def render(report: Report) -> str:
         judged=judged,
         share=_share,
         few=FEW,
+        few_probes=FEW_PROBES,
         findings=by_sentence(report.findings),
         judges=list(dict.fromkeys(finding.evaluator for finding in report.findings)),
         columns=list(dict.fromkeys((one.judge, one.name) for step in report.steps for one in step.effects)),
@@ -78,6 +82,7 @@ def render(report: Report) -> str:
         told=told,
         latest_first=_latest_first(report.steps),
         sentinel=SENTINEL,
+        asked=max((counts["clips"] for counts in report.counts.values() if counts), default=0),
         judging=JUDGING,
         kinds=list(dict.fromkeys(group for shares in report.shares.values() for _, group in shares if group != "all")),
         rounds=_rounds(report),
@@ -101,10 +106,9 @@ def told(step: Step) -> str:
 
 
 def _latest_first(steps: Sequence[Step]) -> list[Step]:
-    """From model to model, the last one first; then from the first motions of a model to its final ones."""
-    within = [step for step in steps if step.one.partition(",")[0] == step.two.partition(",")[0]]
-    between = [step for step in steps if step not in within]
-    return [*between[::-1], *within[::-1]]
+    """All that is said of a model together, that of the last model first."""
+    models = list(dict.fromkeys(step.two.partition(",")[0] for step in steps))
+    return [step for model in models[::-1] for step in steps if step.two.partition(",")[0] == model]
 
 
 def _named(step: Step, verdict: str) -> str:

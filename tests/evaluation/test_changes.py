@@ -50,20 +50,23 @@ def test_an_honest_gain_is_better_and_not_flagged() -> None:
 def test_a_gain_that_only_the_rewarding_evaluator_sees_is_flagged(held_out: float) -> None:
     found = step({("report", "r3"): held_out, ("reward", "r3"): 0.2})
     (flag,) = found.flags
-    assert flag.startswith("the rewarding evaluator sees a gain in R@3 in pools, held-out 'report' ")
-    assert flag.endswith("does not" if held_out == 0.0 else "sees it get worse")
+    assert flag.startswith("the rewarding evaluator sees a gain in R@3 in pools; held-out 'report': ")
+    assert flag.endswith(", not shown" if held_out == 0.0 else ", worse")
 
 
 def test_every_held_out_evaluator_has_to_see_a_gain() -> None:
     found = step({("reward", "r3"): 0.2, ("third", "r3"): 0.2}, ("third", "r3"))
     assert verdicts(found)["held-out 'third'", "R@3 in pools"] == "better"
-    assert found.flags == ["the rewarding evaluator sees a gain in R@3 in pools, held-out 'report' does not"]
+    (flag,) = found.flags
+    assert flag.startswith("the rewarding evaluator sees a gain in R@3 in pools; held-out 'report': ")
+    assert flag.endswith(", not shown")
 
 
 def test_a_gain_in_the_gallery_alone_is_looked_at_as_well() -> None:
     places = ("report", "gallery_r3"), ("reward", "gallery_r3")
     found = step({("reward", "gallery_r3"): 0.2}, *places)
-    assert found.flags == ["the rewarding evaluator sees a gain in R@3 in the gallery, held-out 'report' does not"]
+    (flag,) = found.flags
+    assert flag.startswith("the rewarding evaluator sees a gain in R@3 in the gallery; held-out 'report': ")
 
 
 def test_a_gain_that_is_paid_for_with_sliding_feet_is_flagged() -> None:
@@ -90,14 +93,19 @@ def test_equal_models_differ_in_nothing() -> None:
     assert found <= 4
 
 
-def test_a_chain_compares_last_motions_from_model_to_model_and_final_ones_with_first() -> None:
+def test_a_chain_compares_last_and_first_motions_from_model_to_model_and_its_end_with_its_beginning() -> None:
     rows = [("base", "only"), ("stage2", "first"), ("stage2", "final"), ("stage3", "first"), ("stage3", "final")]
     assert chain(rows) == [
         (("base", "only"), ("stage2", "final")),
-        (("stage2", "final"), ("stage3", "final")),
+        (("base", "only"), ("stage2", "first")),
         (("stage2", "first"), ("stage2", "final")),
+        (("stage2", "final"), ("stage3", "final")),
+        (("stage2", "first"), ("stage3", "first")),
         (("stage3", "first"), ("stage3", "final")),
+        (("base", "only"), ("stage3", "final")),
     ]
+    assert chain([("base", "only"), ("other", "only")]) == [(("base", "only"), ("other", "only"))]
+    assert chain([]) == []
 
 
 def test_a_number_that_is_rewarded_is_marked_and_no_witness() -> None:

@@ -179,22 +179,24 @@ def accepted(right: float, flawed: float) -> dict[tuple[str, str], Share]:
 
 def test_a_judge_that_has_learnt_to_accept_everything_stands_beside_what_became_of_its_motions() -> None:
     stops, stopped = {"clips": 387, "motions": {"1": 382, "2": 5}}, {"clips": 387, "motions": {"1": 235, "3": 152}}
-    said = judging(accepted(0.79, 0.72), accepted(1.0, 0.99), stopped, stops)
+    said = judging(accepted(0.8, 0.7), accepted(1.0, 0.975), stopped, stops)
     assert said == (
-        "accepts right motions in 100% (±5%; before: 79%); accepts flawed ones in 99% (±5%; before: 72%); "
+        "accepts 40 of 40 right and 39 of 40 flawed motions (before: 32 of 40 and 28 of 40): "
+        "it does not tell them apart; "
         "shows one motion and stops in 382 of 387 answers (before: 235 of 387)"
     )
     step = Step("stage2, final", "stage3, final", [], [], said)
     assert page.told(step).endswith(said)
     assert judging(accepted(0.5, 0.5), None, stopped, stops) == "", "who does not judge is not told of"
     assert "before" not in judging(None, accepted(0.5, 0.5), stopped, stops)
+    assert "it tells them apart" in judging(None, accepted(0.8, 0.4), stopped, stops)
 
 
 def test_the_last_stage_is_told_of_first() -> None:
     pairs = [("base", "stage1, final"), ("stage1, final", "stage2, final"), ("stage1, first", "stage1, final"),
              ("stage2, first", "stage2, final")]  # fmt: skip
     told = [(step.one, step.two) for step in page._latest_first([Step(*pair, [], []) for pair in pairs])]
-    assert told == [pairs[1], pairs[0], pairs[3], pairs[2]]
+    assert told == [pairs[1], pairs[3], pairs[0], pairs[2]]
 
 
 def test_of_many_numbers_that_changed_it_is_said_how_many() -> None:
@@ -224,6 +226,7 @@ def report() -> Report:
         steps=[step],
         subset="synthetic",
         compared=400,
+        rewarded=["text_alignment", "wellformed"],
         shares={"stage2": {("accepted", "none"): Share("accepted", "none", 0.7, 0.1, 40)}},
         rounds={"stage2": [Rounds("report", "synthetic", [1.0, 0.9], 0.1, 0.02, 400)]},
         traces=exhibits.traces([generation(0, 2)], room(), 1, seed=1),
