@@ -6,8 +6,8 @@ seed. Whatever was finished is not done again, and a killed training goes on fro
 
 Seeds are done side by side, each on one processor (`--at-once`): models as small gain little from a second one.
 
-Beside each step stands a control of as many supervised tokens: `base+1` is base trained on for Stage 1's, `base+` for
-those of Stages 1 and 2, `stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the
+Beside the stages stand controls of as many supervised tokens: `base+` is base trained on for those of Stages 1 and 2,
+`stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the
 evaluator that rewards and under one that no training has seen. The gates (`claim_gates`) say whether a model can read,
 judge and obey at all. `--ablations` adds models that lack one thing each, at half of the steps, with the first seed.
 
@@ -269,7 +269,6 @@ def controls(place: Place) -> dict[str, str]:
         commit(tables["base"], base_examples(place), Example)
     spent = {name: supervised(tables[name], place.params[f"train_{name}"]) for name in ("stage1", "stage2")}
     wanted = {
-        "base+1": ("base", "base", spent["stage1"], "direct"),
         "base+": ("base", "base", spent["stage1"] + spent["stage2"], "direct"),
         "stage1+": ("stage1", "stage1", spent["stage2"], "composed"),
     }
@@ -330,13 +329,14 @@ class Ablation:
     says: str
     first: str  # the stage from which on everything is done again
     changes: Mapping[str, Any]
+    shows: tuple[str, ...] = ("stage2",)  # the models that are asked; stages after the last of them are not trained
     start: str = ""  # of Stage 2, where it does not start from Stage 1
     all_supervised: bool = False
 
 
 TASKS_WITHOUT = {"generate": 0.6, "generate_detailed": 0.16, "caption": 0.14, "analyse": 0.1}
 ABLATIONS = (
-    Ablation("half", "everything, at half of the steps", "train_stage1", {}),
+    Ablation("half", "everything, at half of the steps", "train_stage1", {}, ("stage2", "stage3")),
     Ablation("all supervised", "without Ignore-Incorrect", "train_stage2", {}, all_supervised=True),
     Ablation(
         "no refining", "without assessing and refining", "compose",
@@ -345,7 +345,7 @@ ABLATIONS = (
     Ablation("no stage 1", "Stage 2 from base", "train_stage2", {}, start="base"),
     Ablation(
         "one evaluator", "rewarded by the evaluator alone, by no measured fact", "train_stage3",
-        {"train_stage3.rewards": ONE_EVALUATOR},
+        {"train_stage3.rewards": ONE_EVALUATOR}, ("stage3",),
     ),
 )  # fmt: skip
 
@@ -354,13 +354,15 @@ def ablated(seed: Place, half: Place, without: Ablation) -> Place:
     """One seed's chain without one thing, at half of the steps, asked the test goals. What comes before that thing is
     taken from the chain at half of the steps."""
     halves = {f"{section}.steps": max(1, _at(seed.params, section)["steps"] // 2) for section in HALVED}
-    models = {name: seed.params["evaluate"]["models"][name] for name in ("stage2", "stage3")}
+    models = {name: seed.params["evaluate"]["models"][name] for name in without.shows}
     place = Place(
         seed.root / "ablations" / without.name.replace(" ", "-"),
         changed(seed.params, {**halves, **without.changes, "evaluate.models": models}),
     )
     found = jobs(place.params)
-    again = [job for job in descendants(found, without.first) if job.name in _SHOWN]
+    wanted = {"compose", "validate_examples", "train_stage1", "train_stage2"}
+    wanted |= {name for model in without.shows for name in (f"train_{model}", f"evaluate@{model}")}
+    again = [job for job in descendants(found, without.first) if job.name in wanted]
     for job in found:
         if job not in again:
             for out in job.makes:
@@ -370,10 +372,6 @@ def ablated(seed: Place, half: Place, without: Ablation) -> Place:
             job = _other_stage2(place, job, without)
         place.do(job)
     return place
-
-
-_SHOWN = {"compose", "validate_examples", "train_stage1", "train_stage2", "train_stage3",
-          "evaluate@stage2", "evaluate@stage3"}  # fmt: skip
 
 
 def _other_stage2(place: Place, job: Job, without: Ablation) -> Job:
@@ -396,7 +394,7 @@ SHOWN = {
     "fulfilled": "facts fulfilled",
 }  # fmt: skip
 COMPARED = (
-    ("stage1|first", "base|only"), ("stage1|first", "base+1|only"), ("stage1|final", "stage1|first"),
+    ("stage1|first", "base|only"), ("stage1|first", "base+|only"), ("stage1|final", "stage1|first"),
     ("stage2|first", "base+|only"), ("stage2|final", "base+|only"), ("stage2|final", "stage1+|final"),
     ("stage2|final", "stage1|final"), ("stage2|final", "stage2|first"), ("stage3|final", "stage2|final"),
     ("stage3|final", "base+|only"), ("stage3|final", "stage3|first"),

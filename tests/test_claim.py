@@ -99,10 +99,10 @@ def test_a_row_is_compared_with_its_control() -> None:
     better, worse = [1.0] * 30, [0.0] * 20 + [1.0] * 10
     found = {
         ("stage1|first", "report", "r3"): _values("stage1|first", better),
-        ("base+1|only", "report", "r3"): _values("base+1|only", worse),
+        ("base+|only", "report", "r3"): _values("base+|only", worse),
     }
     (apart,) = claim.compared(found)
-    assert (apart.one, apart.two) == ("stage1|first", "base+1|only")
+    assert (apart.one, apart.two) == ("stage1|first", "base+|only")
     assert apart.low > 0.0
 
 
@@ -134,7 +134,7 @@ def test_a_seed_gets_its_gates_its_controls_and_its_table(branch: Callable[[], C
     claim.written("ci", params, {17: worked}, {}, tmp_path)
 
     told = json.loads((tmp_path / "claim.json").read_text())["seeds"]["17"]
-    assert {"base|only", "base+1|only", "base+|only", "stage1+|final", "stage3|final", "real|only"} <= set(told["rows"])
+    assert {"base|only", "base+|only", "stage1+|final", "stage3|final", "real|only"} <= set(told["rows"])
     assert set(told["gates"]) == {"stage1", "stage2"}
     assert 0.0 <= told["gates"]["stage1"]["judgement"]["AUC: random"] <= 1.0
     steps = yaml.safe_load((tmp_path / "17" / "controls" / "base+" / "params.yaml").read_text())["train_stage1"][

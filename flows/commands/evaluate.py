@@ -45,19 +45,18 @@ def evaluate(
         DATA / "models/evaluators",
     )
     given = [_model(one, answers) for one in models]
-    if doubled := sorted(
-        {name for name, _ in given if [one for one, _ in given].count(name) > 1 or name == REFERENCES}
-    ):
-        raise ParamsError(f"more than one model would be called '{doubled[0]}'; name them: NAME=FOLDER")
+    called = [name for name, _ in given]
+    if taken := [name for name in called if called.count(name) > 1 or name in (REFERENCES, *results.REFERENCES)]:
+        raise ParamsError(f"more than one row would be called '{taken[0]}'; name the models: NAME=FOLDER")
     asked: dict[str, tuple[Path, Any]] = {REFERENCES: (DATA / "stats.json", REFERENCES), **dict(given)}
-    found: dict[str, Any] = {}
+    found, memories = dict[str, Any](), list[Memory]()
     with executor(section("runtime", RuntimeParams)) as map_batches:
         for name, (weights, kind) in asked.items():
             told = fingerprint(params, [weights, prepared.tokenizer, prepared.splits])
             memory = Memory(RUNS / "kept" / "-".join([name, told, *corpora]))
             shown = partial(_shown, name, map_batches)
+            memories.append(memory)
             found[name] = evaluated(name, weights, kind, corpora, prepared, params, memory, shown)
-            memory.forget()
 
     scores = [one.score for model in found.values() for one in model.scored]
     values: list[Values] = [one.values for model in found.values() for one in model.scored]
@@ -75,6 +74,8 @@ def evaluate(
         "shares": {name: [dataclasses.asdict(one) for one in model.shares] for name, model in found.items()},
         "steps": [dataclasses.asdict(step) for step in steps],
     })  # fmt: skip
+    for memory in memories:
+        memory.forget()
     print(table)
     print(f"kept in {out / 'results.txt'} and results.json")
 

@@ -23,7 +23,8 @@ def test_models_are_compared_without_touching_the_outs(branch: Callable[[], Chec
     assert built.repro() == []
 
     for wrong, words in (
-        (["data/models/base", "data/models/../models/base"], "more than one model would be called 'base'"),
+        (["data/models/base", "data/models/../models/base"], "more than one row would be called 'base'"),
+        (["real=data/models/base"], "more than one row would be called 'real'"),
         (["nowhere"], "nowhere holds no model"),
         (["data/models/base", "--answers", "song"], "one of direct, composed, trace"),
         (["data/models/base", "--corpus", "mocap"], "corpora has no mocap"),
