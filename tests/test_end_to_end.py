@@ -146,6 +146,26 @@ def main(
 NAN_FEATURES = """broken = rows[3].features.copy(); broken[1, 7] = float("nan")
     rows[3] = replace(rows[3], features=broken); tables.commit(clips, rows, Clip)"""
 DUPLICATE = "table = pq.read_table(clips); pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), clips)"
+COPY = """if corpus == "procedural":
+        rows[-1] = replace(rows[-1], features=rows[0].features); tables.commit(clips, rows, Clip)"""
+TORN = '''
+
+_honest = main
+
+
+def main(clips: Path, splits: Path, stats: Path, twins: Path) -> None:
+    """The same stage, with the two clips that show one motion put into train and test."""
+    from dataclasses import replace
+    from irg_core.records.motion import Clip
+    from irg_core.tables import commit, read
+    _honest(clips, splits, stats, twins)
+    shown: dict[bytes, list[str]] = {}
+    for clip in read(clips / "procedural.parquet", Clip):
+        shown.setdefault(clip.features.tobytes(), []).append(clip.clip_id)
+    (one, two), = (found for found in shown.values() if len(found) == 2)
+    parts = {one: "train", two: "test"}
+    commit(splits, [replace(row, split=parts.get(row.clip_id, row.split)) for row in read(splits, Split)], Split)
+'''
 LEAK = '''
 
 _honest = main
@@ -164,30 +184,34 @@ def main(clips: Path, splits: Path, stats: Path, twins: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "defect", "stops_at", "complaint"),
+    ("defects", "stops_at", "complaint"),
     [
         (
-            "ingest",
-            SABOTAGE.replace("{plant}", NAN_FEATURES),
+            {"ingest": SABOTAGE.replace("{plant}", NAN_FEATURES)},
             {"validate_clips"},
             "'clips' breaks 'every number of a clip is finite'.*deepmimic/",
         ),
         (
-            "ingest",
-            SABOTAGE.replace("{plant}", DUPLICATE),
+            {"ingest": SABOTAGE.replace("{plant}", DUPLICATE)},
             {"split", "describe"},
             "clip_id '(deepmimic|procedural)/.*' occurs twice",
         ),
-        ("split", LEAK, {"validate_clips"}, "'splits' breaks 'unseen cells are in test only'.*deepmimic/"),
+        ({"split": LEAK}, {"validate_clips"}, "'splits' breaks 'unseen cells are in test only'.*deepmimic/"),
+        (
+            {"ingest": SABOTAGE.replace("{plant}", COPY), "split": TORN},
+            {"validate_clips"},
+            "'splits' breaks 'no motion is in two splits, mirrored or not'.*procedural/",
+        ),
     ],
-    ids=["NaN features", "duplicate id", "leaked goal"],
+    ids=["NaN features", "duplicate id", "leaked goal", "test twin in train"],
 )
 def test_a_planted_defect_stops_the_dag_before_training(
-    branch: Branch, module: str, defect: str, stops_at: set[str], complaint: str
+    branch: Branch, defects: dict[str, str], stops_at: set[str], complaint: str
 ) -> None:
     checkout = branch()
-    path = checkout.root / f"pipelines/{module}.py"
-    path.write_text(path.read_text() + defect)
+    for module, defect in defects.items():
+        path = checkout.root / f"pipelines/{module}.py"
+        path.write_text(path.read_text() + defect)
     said = checkout.run("dvc", "repro", "train_tokenizer", code=255)
     ran = re.findall(r"Running stage '(.+)'", said)
     # Independent stages come in any order: a duplicate is met by whichever reads the clips first.
