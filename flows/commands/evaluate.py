@@ -18,7 +18,10 @@ DATA, RUNS = Path("data"), Path("runs") / "evaluations"
 
 
 def evaluate(
-    models: Annotated[list[str], typer.Argument(help="folders with weights, ours or not, as NAME=FOLDER or FOLDER")],
+    models: Annotated[
+        list[str],
+        typer.Argument(help="models, ours or not: a FOLDER, or OWNER/NAME[@REVISION] of the hub; or NAME=either"),
+    ],
     answers: Annotated[str, typer.Option(help="direct, composed or trace, for folders not in params.yaml")] = "direct",
     corpus: Annotated[list[str] | None, typer.Option(help="only test clips of this corpus; may be repeated")] = None,
     out: Annotated[Path, typer.Option(help="folder for results.txt and results.json")] = RUNS / "latest",
@@ -97,11 +100,13 @@ def _corpora(wanted: list[str] | None) -> list[str]:
 
 def _model(told: str, answers: str) -> tuple[str, tuple[Path, Any]]:
     """Name, folder and way of asking. A folder that params.yaml names is asked as it says there."""
+    from irg_core.models.hub import fetched
+
     name, given, folder = told.rpartition("=")
     entries = mapping("evaluate.models").items()
     known = {Path(entry["weights"]).resolve(): (model, entry["answers"]) for model, entry in entries}
-    weights = Path(folder)
+    weights = Path(folder) if Path(folder).is_dir() else fetched(folder)
     if not (weights / "config.json").exists():
         raise ModelError(f"{weights} holds no model (no config.json); give a folder that save_pretrained wrote")
-    model, kind = known.get(weights.resolve(), (weights.name, answers))
+    model, kind = known.get(weights.resolve(), (Path(folder.partition("@")[0]).name, answers))
     return name if given else model, (weights, kind)

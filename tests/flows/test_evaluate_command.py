@@ -25,7 +25,8 @@ def test_models_are_compared_without_touching_the_outs(branch: Callable[[], Chec
     for wrong, words in (
         (["data/models/base", "data/models/../models/base"], "more than one row would be called 'base'"),
         (["real=data/models/base"], "more than one row would be called 'real'"),
-        (["nowhere"], "nowhere holds no model"),
+        (["nowhere"], "nowhere is neither a folder with a model here nor a name of the hub"),
+        (["flows"], "flows holds no model"),
         (["data/models/base", "--answers", "song"], "one of direct, composed, trace"),
         (["data/models/base", "--corpus", "mocap"], "corpora has no mocap"),
     ):
