@@ -8,8 +8,8 @@ Seeds are done side by side, each on one processor (`--at-once`): models as smal
 
 Beside the stages stand controls of as many supervised tokens: `base+` is base trained on for those of Stages 1 and 2,
 `stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the
-evaluator that rewards and under one that no training has seen. The gates (`claim_gates`) say whether a model can read,
-judge and obey at all. `--ablations` adds models that lack one thing each, at half of the steps, with the first seed.
+evaluator that rewards and under one that no training has seen. The gates (`claim_gates`) say of the first seed whether
+a model can read, judge and obey at all. `--ablations` adds models that lack one thing each, at half of the steps, with the first seed.
 
 Results go to benchmarks/results/claim.json and claim.md.
 """
@@ -242,7 +242,7 @@ def seeded(folder: Path, params: Tree, common: Place, seed: int) -> Place:
     own = [job for job in descendants(found, FIRST_OF_A_SEED) if not job.name.startswith("evaluate@")]
     for job in own:
         place.do(job)
-        if job.name in GATED:
+        if seed == SEEDS[0] and job.name in GATED:
             gates(place, job.name.removeprefix("train_"))
     extra = controls(place)
     models = params["evaluate"]["models"] | {
