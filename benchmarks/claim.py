@@ -1,15 +1,15 @@
 """The claim: do assessing and refining make generation better, stage after stage? Measured, beside what else could.
 
 `make claim` (`python -m benchmarks.claim`) builds the DAG's stages with the values of profiles/claim.yaml under
-`runs/claim/<fingerprint>/`: corpora, tokenizer, evaluators and what is said of captions once, all from base on for each
-seed. Whatever was finished is not done again, and a killed training goes on from its checkpoint.
-
-Seeds are done side by side, each on one processor (`--at-once`): models as small gain little from a second one.
+`runs/claim/<fingerprint>/`. Corpora, tokenizer, evaluators and the data engine's rows are made once, with a base of the
+first seed; base, the draw of examples and the three stages anew for each seed. Whatever was finished is not done again,
+and a killed training goes on from its checkpoint. Seeds are done side by side, each on one processor (`--at-once`):
+models as small gain little from a second one.
 
 Beside the stages stand controls of as many supervised tokens: `base+` is base trained on for those of Stages 1 and 2,
-`stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the
-evaluator that rewards and under one that no training has seen. The gates (`claim_gates`) say of the first seed whether
-a model can read, judge and obey at all. `--ablations` adds models that lack one thing each, at half of the steps, with the first seed.
+`stage1+` is Stage 1 trained on for Stage 2's. Rows are compared clip by clip, under the evaluator that rewards and one
+that no training has seen. The gates (`claim_gates`) say of the first seed whether a model can read, judge and obey at
+all. `--ablations` adds models that lack one thing each, at half of the steps, with the first seed.
 
 Results go to benchmarks/results/claim.json and claim.md.
 """
@@ -56,7 +56,8 @@ SEEDS = (17, 18, 19)
 SEEDED = ("train_base.training", "train_stage1", "train_stage2", "train_stage3", "compose")
 LEFT_OUT = ("audit", "report")
 """Stages that only show."""
-FIRST_OF_A_SEED = "train_base"
+BASE, FIRST_OF_A_SEED = "train_base", "compose"
+"""The model that also helps to make data, and the first stage that every seed does for itself after it."""
 GATED = ("train_stage1", "train_stage2")
 HALVED = ("train_stage1", "train_stage2", "train_stage3")
 REWARDS = {"wellformed": 1.0, "text_alignment": 0.5, "goal_alignment": 0.5, "improvement": 0.5, "fulfilled": 0.5}
@@ -219,27 +220,32 @@ def fingerprint(params: Tree) -> str:
 
 
 def prepared(folder: Path, params: Tree) -> Place:
-    """Everything that no seed of a language model enters."""
-    place = Place(folder / "shared", params)
+    """Everything that is made once."""
+    place = Place(folder / "shared", of_seed(params, SEEDS[0]))
     for job in shared(jobs(params)):
         place.do(job)
     return place
 
 
+def of_seed(params: Tree, seed: int) -> Tree:
+    return changed(params, {f"{section}.seed": seed for section in SEEDED})
+
+
 def shared(found: Sequence[Job]) -> list[Job]:
+    """All before the draw of examples: what no language model enters, a base, and the rows that it helps to make."""
     own = descendants(found, FIRST_OF_A_SEED)
     return [job for job in found if job not in own and not job.name.startswith("evaluate@")]
 
 
 def seeded(folder: Path, params: Tree, common: Place, seed: int) -> Place:
-    """Base, the data that it helps to make, the three stages and the controls, all asked the test goals."""
-    changes: dict[str, Any] = {f"{section}.seed": seed for section in SEEDED}
-    place = Place(folder / str(seed), changed(params, changes | {"runtime.executor": "local"}))
+    """Base, examples, the three stages and the controls, all asked the test goals."""
+    place = Place(folder / str(seed), changed(of_seed(params, seed), {"runtime.executor": "local"}))
     found = jobs(place.params)
-    for job in shared(found):
+    once = [job for job in shared(found) if job.name != BASE or seed == SEEDS[0]]
+    for job in once:
         for out in job.makes:
             place.take(out, common)
-    own = [job for job in descendants(found, FIRST_OF_A_SEED) if not job.name.startswith("evaluate@")]
+    own = [job for job in found if job not in once and not job.name.startswith("evaluate@")]
     for job in own:
         place.do(job)
         if seed == SEEDS[0] and job.name in GATED:
