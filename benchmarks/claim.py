@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -529,6 +529,7 @@ def gates_table(told: Mapping[str, Tree]) -> str:
 
 def written(name: str, params: Tree, places: Mapping[int, Place], without: Mapping[str, Place], to: Path) -> None:
     """claim.json and claim.md."""
+    places = dict(sorted(places.items()))
     each = {seed: values_of(place) for seed, place in places.items()}
     whole = together(list(each.values()))
     found = compared(whole)
@@ -576,10 +577,10 @@ def main(arguments: Sequence[str]) -> None:
     places, without = dict[int, Place](), dict[str, Place]()
     with ThreadPoolExecutor(asked.at_once) as side_by_side:
         seeds = {
-            int(seed): side_by_side.submit(seeded, folder, params, common, int(seed)) for seed in asked.seeds.split(",")
+            side_by_side.submit(seeded, folder, params, common, int(seed)): int(seed) for seed in asked.seeds.split(",")
         }
-        for seed, place in seeds.items():
-            places[seed] = place.result()
+        for done in as_completed(seeds):
+            places[seeds[done]] = done.result()
             written(asked.profile, params, places, without, asked.results)
         if asked.ablations:
             first = places[min(places)]
