@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from irg_core.annotate.inject import InjectParams
 from irg_core.annotate.verify import VerifyParams
 from irg_core.errors import ParamsError, TableError
@@ -13,12 +15,11 @@ from irg_core.evaluation import answers, probing, reasoning
 from irg_core.evaluation.answers import Asked, Kind, Shown
 from irg_core.evaluation.captions import captions as captioned
 from irg_core.evaluation.goals import goals, subsets
-from irg_core.evaluation.memory import Memory
+from irg_core.evaluation.memory import Memory, memory_of
 from irg_core.evaluation.probes import ProbeParams, probes
 from irg_core.evaluation.scores import Scored, scores
 from irg_core.evaluation.variants import VariantParams, variants
 from irg_core.files import write_json
-from irg_core.fingerprints import fingerprint
 from irg_core.models.decoding import Sampling
 from irg_core.models.evaluator import Evaluator
 from irg_core.models.vqvae import MotionTokenizer
@@ -94,7 +95,7 @@ def main(
 ) -> None:  # fmt: skip
     params = section("evaluate", EvaluateParams)
     prepared = Prepared(clips, captions, splits, tokenizer, evaluators)
-    memory = Memory(Path("runs") / "evaluate" / model / fingerprint(params, [weights, tokenizer]))
+    memory = memory_of(Path("runs") / "evaluate" / model, params, [weights, tokenizer])
     found = evaluated(
         model, weights, params.models[model].answers, names("corpora"), prepared, params, memory, map_batches
     )
@@ -127,6 +128,12 @@ def evaluated(
     test = goals(read_all(prepared.clips, corpora, Clip), parts, captions, params.protocol.seed)
     if len(test) < 2:
         raise TableError(f"{prepared.splits} leaves {len(test)} captioned test clips; raise split.test or add clips")
+
+    if broken := [goal.clip.clip_id for goal in test if not np.isfinite(goal.clip.features).all()]:
+        raise TableError(
+            f"{prepared.clips}: test clip {broken[0]} has numbers that are not finite; `dvc repro validate_clips` names"
+            " every such clip: mend or drop them at their source"
+        )
 
     tokenizer = MotionTokenizer.load(prepared.tokenizer)
     asked = Asked(

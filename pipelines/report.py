@@ -1,18 +1,23 @@
 """report: gather what the stages wrote into metrics, a plain table, pages where motions move, and pictures."""
 
+import hashlib
+import json
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
-from irg_core.evaluation import changes
+from irg_core.evaluation import changes, reasoning
+from irg_core.evaluation.goals import SYNTHETIC
 from irg_core.files import read_json, whole_folder, write_json, write_text
 from irg_core.fingerprints import of_file
+from irg_core.motion.flaws import CLASSES
 from irg_core.motion.representation import to_joints
 from irg_core.motion.thresholds import KinematicsParams
 from irg_core.params import mapping, names, section
@@ -24,16 +29,20 @@ from irg_core.records.reasoning import Probed, Rounds, Share
 from irg_core.records.training import LogRow
 from irg_core.reports import card as cards
 from irg_core.reports import exhibits, findings, pictures, results
+from irg_core.reports import models as made
 from irg_core.reports import page as pages
 from irg_core.reports.dataset import Corpus, Decode, samples
 from irg_core.reports.exhibits import Room
 from irg_core.reports.gallery import Exhibit, Gallery
 from irg_core.reports.judging import Shares, judging
 from irg_core.reports.overview import overview
-from irg_core.reports.page import Report
+from irg_core.reports.page import FEW_PROBES, Report
 from irg_core.reports.published import published
 from irg_core.summaries import summarise
-from irg_core.tables import read, read_all
+from irg_core.tables import columns, read, read_all
+
+LOCK, REQUIREMENTS = Path("dvc.lock"), Path("requirements.lock")
+STAGE = "report"
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,14 @@ class ReportParams:
     """Clips that the dataset page shows, spread over the corpora."""
     pictures: list[str]
     """Actions that a picture strip shows, one clip each; an action that no clip has gives no picture."""
+
+
+@dataclass(frozen=True)
+class AnswerOf:
+    """Of an answer, what is counted here."""
+
+    generation_id: str
+    corpus: str
 
 
 def main(
@@ -73,11 +90,14 @@ def main(
     )  # fmt: skip
     last = [model for model, kind in answers.items() if kind == "trace"][-1:]
     rows: list[Any] = [row for model in last for row in read(generations / f"{model}.parquet", Generation)]
-    put: list[Any] = [row for model in last for row in read(probed / f"{model}.parquet", Probed)]
+    judged = {model: read(probed / f"{model}.parquet", Probed) for model, found in evaluated.items() if found["shares"]}
+    put = [row for model in last for row in judged.get(model, [])]
     traces = exhibits.traces(rows, room, params.traces, params.seed)
     trained = [model for model, kind in answers.items() if kind != "references"]
     subset, compared = _largest(scores)
-    shares = {model: _shares(outcome) for model, outcome in evaluated.items() if outcome["shares"]}
+    shares = {model: _shares([Share(**one) for one in evaluated[model]["shares"]]) for model in judged}
+    by_corpus = _by_corpus(judged)
+    logs = _logs(models, trained)
     counts = {model: outcome["counts"] for model, outcome in evaluated.items()}
     steps = _judged(_steps(values, trained, subset, params.seed, rewarded), shares, counts)
 
@@ -86,20 +106,29 @@ def main(
         pool=pool,
         findings=shown,
         counts=counts,
-        logs=_logs(models, trained),
+        logs=logs,
         verdicts={name: read_json(validation / f"{name}.json") for name in ("clips", "examples")},
         rejections=_rejections(rejections),
         steps=steps,
         subset=subset,
         compared=compared,
         rewarded=rewarded,
+        held_out=results.held_out(names("train_evaluators")),
         shares=shares,
+        by_difficulty={model: _shares(reasoning.shares(_by_difficulty(rows))) for model, rows in judged.items()},
+        difficulties=list(CLASSES),
+        by_corpus={group: _each(by_corpus[group]) for group in _spoken(by_corpus)},
+        probed={group: max(map(len, rows.values())) for group, rows in by_corpus.items()},
+        answered={model: _answered(generations / f"{model}.parquet") for model, found in counts.items() if found},
+        models=made.models(models, logs),
+        ceilings=made.ceilings(models / "evaluators", names("train_evaluators")),
+        locked=_locked(),
         rounds={model: [Rounds(**row) for row in outcome["rounds"]] for model, outcome in evaluated.items()},
         traces=traces,
         probes=exhibits.probes(put, room, params.probes, params.seed),
         corpora=names("corpora"),
         published=published(corpus["format"] for corpus in mapping("corpora").values()),
-        provenance=_provenance(models, trained),
+        provenance=_provenance(),
     )
     write_json(metrics, results.metrics(scores))
     write_text(page, pages.render(report))
@@ -112,10 +141,16 @@ def main(
     _draw(strips, corpora, traces, params)
     changed = "\n".join(pages.told_whole(step) for step in steps)
     write_text(table, f"{results.text(found, pool)}\n{findings.text(shown)}\n{changed}\n")
+    flags = warn(steps)
+    summarise("report", scores=len(scores), tables=len(found), exhibits=len(traces.exhibits), flags=flags)
+
+
+def warn(steps: Sequence[Step]) -> int:
+    """Say every doubt about a gain where who runs the factory sees it; returns how many there are."""
     flags = [f"{step.two} against {step.one}: {flag}" for step in steps for flag in step.flags]
     for flag in flags:
         print(f"report: BEWARE, {flag}", flush=True)
-    summarise("report", scores=len(scores), tables=len(found), exhibits=len(traces.exhibits), flags=len(flags))
+    return len(flags)
 
 
 def _corpus(name: str, *folders: Path) -> Corpus:
@@ -165,18 +200,60 @@ def _judged(steps: Sequence[Step], shares: Mapping[str, Shares], counts: Mapping
     return found
 
 
-def _shares(outcome: Mapping[str, Any]) -> dict[tuple[str, str], Share]:
-    found = [Share(**one) for one in outcome["shares"]]
+def _shares(found: Sequence[Share]) -> Shares:
     return {(one.name, one.group): one for one in found}
 
 
-def _provenance(models: Path, trained: Sequence[str]) -> dict[str, str]:
+def _by_difficulty(rows: Sequence[Probed]) -> list[Probed]:
+    """Probes whose kind is the difficulty of their edit, where they are edits."""
+    return [replace(row, kind=json.loads(row.truth).get("class", row.kind)) for row in rows]
+
+
+def _grouped() -> Callable[[str], str]:
+    """Under which name a corpus is counted: whatever a program made together."""
+    made_up = {name for name, corpus in mapping("corpora").items() if corpus["format"] == "procedural"}
+    return lambda corpus: SYNTHETIC if corpus in made_up else corpus
+
+
+def _by_corpus(judged: Mapping[str, Sequence[Probed]]) -> dict[str, dict[str, list[Probed]]]:
+    """Probes by corpus and model, the corpus with the most first."""
+    group, found = _grouped(), dict[str, dict[str, list[Probed]]]()
+    for model, rows in judged.items():
+        for row in rows:
+            found.setdefault(group(row.corpus), {}).setdefault(model, []).append(row)
+    return dict(sorted(found.items(), key=lambda item: -sum(map(len, item[1].values()))))
+
+
+def _each(rows: Mapping[str, Sequence[Probed]]) -> dict[str, Shares]:
+    return {model: _shares(reasoning.shares(some)) for model, some in rows.items()}
+
+
+def _spoken(by_corpus: Mapping[str, Mapping[str, Sequence[Probed]]]) -> list[str]:
+    """The corpora of which there is anything to say, where it is not what is said of all of them."""
+    found = [group for group, rows in by_corpus.items() if max(map(len, rows.values())) >= FEW_PROBES]
+    return found if len(found) > 1 else []
+
+
+def _answered(answers: Path) -> dict[str, int]:
+    group = _grouped()
+    counts = Counter(group(corpus) for corpus in columns(answers, AnswerOf).column("corpus").to_pylist())
+    return dict(counts.most_common())
+
+
+def _provenance() -> dict[str, str]:
     """What this report was made from, by content."""
     told = {"commit when it was made": _commit(), "params.yaml": of_file(Path("params.yaml"))}
-    for name in ("tokenizer", *(f"evaluators/{one}" for one in names("train_evaluators")), *trained):
-        for weights in sorted((models / name).glob("*.safetensors")):
-            told[f"weights of {name}"] = of_file(weights)
-    return told
+    return told | ({REQUIREMENTS.name: of_file(REQUIREMENTS)} if REQUIREMENTS.exists() else {})
+
+
+def _locked() -> dict[str, str]:
+    """The entries of dvc.lock, by their content, but for this stage's own, which is not written yet."""
+    if not LOCK.exists():
+        return {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    stages = yaml.load(LOCK.read_text(encoding="utf-8"), loader).get("stages", {})
+    told = {stage: json.dumps(entry, sort_keys=True) for stage, entry in stages.items() if stage != STAGE}
+    return {stage: hashlib.sha256(entry.encode()).hexdigest() for stage, entry in told.items()}
 
 
 def _commit() -> str:

@@ -6,6 +6,7 @@ import importlib
 import operator
 import re
 import shlex
+import typing
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -266,6 +267,44 @@ def test_a_stage_that_reads_a_section_depends_on_it(stage: str) -> None:
         if place.startswith(f"{stage}:"):
             top = name.split(".")[0]
             assert any(entry.split(".")[0] == top for entry in listed), f"{stage} reads {name}"
+
+
+def keys_of(name: str, shape: Any) -> Iterator[str]:
+    """Every key that a dataclass reads, dataclasses inside of it by their own keys."""
+    for key, hint in typing.get_type_hints(shape).items():
+        inside = [inner for inner in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(inner)]
+        if inside and typing.get_origin(hint) is not dict:
+            yield from (deeper for inner in inside for deeper in keys_of(f"{name}.{key}", inner))
+        else:
+            yield f"{name}.{key}"
+
+
+def keys_read(stage: str) -> list[str]:
+    places = [(name, place) for name, place in sections() if place.startswith(f"{stage}:")]
+    return [key for name, place in places for key in keys_of(name, dataclass_at(place))]
+
+
+def unlisted(keys: list[str], listed: list[str]) -> list[str]:
+    """Keys of which a change would leave a stage with this list of params as it is.
+
+    A mapping is read for one of its entries where the list has it by the stage's own key.
+    """
+    shapes = [re.sub(r"\\\$\\\{[^}]+\}", r"[^.]+", re.escape(entry)) for entry in listed]
+    seen = re.compile("|".join(rf"{shape}(\..+)?" for shape in shapes))
+    return [key for key in keys if not seen.fullmatch(key) and f"{key}.${{key}}" not in listed]
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_a_stage_depends_on_every_key_that_it_reads(stage: str) -> None:
+    assert unlisted(keys_read(stage), DAG[stage]["params"]) == [], "a change there would leave the stage as it is"
+
+
+@pytest.mark.parametrize("stage", DAG)
+def test_no_entry_of_a_section_that_is_listed_key_by_key_can_be_left_out(stage: str) -> None:
+    listed, keys = DAG[stage]["params"], keys_read(stage)
+    for entry in listed:
+        if any(key == entry or key.startswith(f"{entry}.") for key in keys):
+            assert unlisted(keys, [other for other in listed if other != entry]), entry
 
 
 @pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from irg_core import dialogue
+from irg_core.errors import ModelError
 from irg_core.evaluation.goals import Goal
 from irg_core.evaluation.memory import Memory
 from irg_core.models import decoding
@@ -51,6 +52,14 @@ class Answers:
     generations: list[Generation]
     counts: dict[str, Any]
     """Stop reasons, rounds, failures, share of well-formed traces: whatever is no score."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Answers of one row that show no motion, by their reason."""
+
+    empty: int
+    not_finite: int
 
 
 @dataclass(frozen=True)
@@ -97,9 +106,9 @@ def direct(asked: Asked) -> Answers:
         answer = answers[goal.caption_id]
         motions = answer.motions(vocabulary)
         said.append(_generation(asked.model, goal, answer.text, motions, bool(motions), answer.stop))
-    decoded, failures = _decoded([row.motions for row in said], -1, asked)
+    decoded, failed = _decoded([row.motions for row in said], -1, asked)
     shown = [Shown(asked.model, "only", decoded), Shown(f"{asked.model}-shuffled", "only", decoded, is_shuffled=True)]
-    return Answers(shown, said, _counts(said, failures))
+    return Answers(shown, said, _counts(said, failed))
 
 
 def composed(asked: Asked) -> Answers:
@@ -193,27 +202,46 @@ def _counts_of_free(answers: Mapping[str, Answer], codes: int) -> dict[str, Any]
 
 def _first_and_final(said: list[Generation], asked: Asked, counts: dict[str, Any]) -> Answers:
     first, _ = _decoded([row.motions for row in said], 0, asked)
-    final, failures = _decoded([row.motions for row in said], -1, asked)
+    final, failed = _decoded([row.motions for row in said], -1, asked)
     shown = [Shown(asked.model, "first", first), Shown(asked.model, "final", final)]
-    return Answers(shown, said, _counts(said, failures) | counts)
+    return Answers(shown, said, _counts(said, failed) | counts)
 
 
-def _decoded(motions: Sequence[Sequence[list[int]]], which: int, asked: Asked) -> tuple[list[np.ndarray], int]:
-    """Features of one motion of each answer. An answer without one counts as a failure and stands still as one token
-    of code 0 would: it must cost the model, and must not leave the table."""
-    chosen = [row[which] if row and row[which] else [] for row in motions]
-    decoded = asked.tokenizer.decode([row or [0] for row in chosen])
-    return decoded, sum(not row for row in chosen)
+def _decoded(motions: Sequence[Sequence[list[int]]], which: int, asked: Asked) -> tuple[list[np.ndarray], Failed]:
+    """Features of one motion of each answer, and how many of them count as failures."""
+    return performed(asked.tokenizer, [row[which] if row else [] for row in motions])
+
+
+def performed(tokenizer: MotionTokenizer, motions: Sequence[Sequence[int]]) -> tuple[list[np.ndarray], Failed]:
+    """Features of motions that models wrote as codes, and how many of them are no motion.
+
+    One without a code, or whose numbers are not finite once decoded, counts as a failure and stands still as one token
+    of code 0 would: it must cost the model, and must not leave the table. Raises `ModelError` where that token is not
+    finite either.
+    """
+    decoded = tokenizer.decode([list(codes) or [0] for codes in motions])
+    broken = [place for place, features in enumerate(decoded) if not np.isfinite(features).all()]
+    if broken:
+        (still,) = tokenizer.decode([[0]])
+        if not np.isfinite(still).all():
+            raise ModelError(
+                "the motion tokenizer decodes code 0 to numbers that are not finite; `dvc repro --force"
+                " train_tokenizer` makes it anew"
+            )
+        for place in broken:
+            decoded[place] = still
+    return decoded, Failed(sum(not codes for codes in motions), len(broken))
 
 
 def _is_trace(text: str, codes: int) -> bool:
     return isinstance(dialogue.parse(text, codes), dialogue.Trace)
 
 
-def _counts(said: Sequence[Generation], failures: int) -> dict[str, Any]:
-    return {
+def _counts(said: Sequence[Generation], failed: Failed) -> dict[str, Any]:
+    broken = {"not_finite": failed.not_finite} if failed.not_finite else {}
+    return broken | {
         "clips": len(said),
-        "failures": failures,
+        "failures": failed.empty + failed.not_finite,
         "wellformed": sum(row.wellformed for row in said),
         "stops": dict(sorted(Counter(row.stop for row in said).items())),
         "motions": {str(count): rows for count, rows in sorted(Counter(len(row.motions) for row in said).items())},

@@ -12,8 +12,10 @@ from irg_core.annotate import verify
 from irg_core.annotate.facts import facts
 from irg_core.annotate.verify import VerifyParams
 from irg_core.dialogue import SENTINEL
+from irg_core.evaluation.answers import performed
 from irg_core.evaluation.probes import ELSEWHERE, OWN, Probe
 from irg_core.evaluation.probing import Said
+from irg_core.evaluation.scores import finite
 from irg_core.models.evaluator import Evaluator
 from irg_core.models.vqvae import MotionTokenizer
 from irg_core.motion.differences import differences
@@ -43,10 +45,15 @@ def probed(
         (codes, *((one.motions[0] or codes, one.motions[-1] or codes) if one.motions else (codes, codes)))
         for codes, one in zip(shown, answers, strict=True)
     ]
-    decoded = tokenizer.decode([codes for three in tries for codes in three])
+    decoded, _ = performed(tokenizer, [codes for three in tries for codes in three])
     goals = [probe.goal.clip.features for probe in put]
+    clips, three = [probe.goal.clip.clip_id for probe in put], [probe.probe_id for probe in put for _ in range(3)]
     spaces = {
-        name: (judge.embed_motions(goals), judge.embed_motions(decoded)) for name, judge in sorted(judges.items())
+        name: (
+            finite(judge.embed_motions(goals), name, "the motion of", clips),
+            finite(judge.embed_motions(decoded), name, f"a motion of '{model}' for probe", three),
+        )
+        for name, judge in sorted(judges.items())
     }
     return [
         _row(model, probe, answer, tries[place][0], decoded[3 * place : 3 * place + 3],
@@ -177,10 +184,12 @@ def round_by_round(
         return
     tries = [_carried([codes or [0] for codes in row.motions] or [[0]], most) for row in said]
     distinct = sorted({tuple(codes) for row in tries for codes in row})
-    decoded = tokenizer.decode([list(codes) for codes in distinct])
+    decoded, _ = performed(tokenizer, distinct)
     place = {codes: index for index, codes in enumerate(distinct)}
+    goals, codes_of = [row.generation_id for row in said], [str(list(codes)) for codes in distinct]
     for name, judge in sorted(judges.items()):
-        texts, points = judge.embed_texts([row.text for row in said]), judge.embed_motions(decoded)
+        texts = finite(judge.embed_texts([row.text for row in said]), name, "the goal of", goals)
+        points = finite(judge.embed_motions(decoded), name, "the motion of codes", codes_of)
         far = np.array(
             [
                 [np.linalg.norm(text.astype(np.float64) - points[place[tuple(codes)]]) for codes in row]

@@ -13,6 +13,7 @@ import numpy as np
 from irg_core import plugins
 from irg_core.annotate.demands import demand
 from irg_core.annotate.facts import facts
+from irg_core.errors import ModelError
 from irg_core.evaluation.answers import Shown
 from irg_core.evaluation.goals import Goal
 from irg_core.models.evaluator import Evaluator
@@ -47,21 +48,37 @@ def scores(
     protocol: Protocol,
     limits: KinematicsParams,
 ) -> Iterator[Scored]:
-    """All scores of one model. Near-identity of goals is worked out once: it is the same in every space."""
-    texts = [goal.text for goal in asked]
+    """All scores of one model. Near-identity of goals is worked out once: it is the same in every space.
+
+    Raises `ModelError` where an evaluator puts a motion or a sentence nowhere (see `finite`).
+    """
+    texts, clips = [goal.text for goal in asked], [goal.clip.clip_id for goal in asked]
     same = near_identical(texts, texts, protocol.near_identical)
     loaded = [plugins.load("irg_core.metrics", name) for name in metrics]
     in_space, bodily, in_words = (
         [metric.compute for metric in loaded if of == metric.OF] for of in ("space", BODILY, WORDS)
     )
     for name, evaluator in sorted(evaluators.items()):
-        said, real = evaluator.embed_texts(texts), evaluator.embed_motions([goal.clip.features for goal in asked])
+        said = finite(evaluator.embed_texts(texts), name, "the goal for", clips)
+        real = finite(evaluator.embed_motions([goal.clip.features for goal in asked]), name, "the motion of", clips)
         # A row and its shuffled control show the same list of motions: it is embedded once.
-        lists = {id(row.features): row.features for row in shown}
-        points = {key: evaluator.embed_motions(features) for key, features in lists.items()}
+        lists = {id(row.features): row for row in reversed(shown)}
+        points = {
+            key: finite(
+                evaluator.embed_motions(row.features), name, f"the {row.motion} motion of '{row.row}' for", clips
+            )
+            for key, row in lists.items()
+        }
         for row in shown:
-            motions, spoken = points[id(row.features)], evaluator.embed_texts(row.said) if row.said else None
-            varied = {goal: evaluator.embed_motions(some) for goal, some in row.variants.items()}
+            motions, spoken = points[id(row.features)], None
+            if row.said:
+                spoken = finite(evaluator.embed_texts(row.said), name, f"what '{row.row}' says of", clips)
+            varied = {
+                goal: finite(
+                    evaluator.embed_motions(some), name, f"a variant of '{row.row}' for", [clips[goal]] * len(some)
+                )
+                for goal, some in row.variants.items()
+            }
             for subset, rows in sorted(subsets.items()):
                 paired = exchanged(rows, protocol.seed, subset) if row.is_shuffled else rows
                 here = [varied[goal] for goal in rows.tolist() if goal in varied]
@@ -75,6 +92,20 @@ def scores(
         yield from _of_words(shown, asked, subsets, in_words, same, protocol)
     if bodily:
         yield from _of_bodies(shown, asked, subsets, bodily, same, protocol, limits)
+
+
+def finite(points: np.ndarray, evaluator: str, what: str, of: Sequence[str]) -> np.ndarray:
+    """The points [n, d] of an evaluator, all of them finite: one that is not would spoil the numbers of its whole row.
+
+    They are points of `what` of each of `of` [n]. Raises `ModelError`, which names the first that is not finite.
+    """
+    if broken := np.flatnonzero(~np.isfinite(points).all(axis=1)).tolist():
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise ModelError(
+            f"evaluator '{evaluator}' puts {what} {of[broken[0]]}{more} at no finite point; where it does so with many,"
+            f" `dvc repro --force train_evaluators@{evaluator}` makes it anew, else leave out that clip"
+        )
+    return points
 
 
 def _of_bodies(

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from irg_core import dialogue
-from irg_core.evaluation.answers import Asked, Kind, composed_batch, in_batches, told
+from irg_core.evaluation.answers import Asked, Kind, composed_batch, in_batches, performed, told
 from irg_core.models.decoding import Composed, Mode
 from irg_core.models.vocabulary import Vocabulary
 from irg_core.seeds import derive
@@ -39,9 +39,9 @@ def variants(asked: Asked, kind: Kind, params: VariantParams) -> dict[int, list[
     drawn = sorted(order[: params.goals])
     texts = {f"{goals[row].caption_id}|{number}": goals[row].text for row in drawn for number in range(params.each)}
     lists = _last_motions(replace(asked, sampling=sampling), kind, texts)
-    # An answer without a motion stands still for as long as one code lasts, as it does in the other metrics.
-    decoded = iter(asked.tokenizer.decode([lists[key] or [0] for key in texts]))
-    return {row: [next(decoded) for _ in range(params.each)] for row in drawn}
+    decoded, _ = performed(asked.tokenizer, [lists[key] for key in texts])
+    every = iter(decoded)
+    return {row: [next(every) for _ in range(params.each)] for row in drawn}
 
 
 def _last_motions(asked: Asked, kind: Kind, texts: dict[str, str]) -> dict[str, list[int]]:

@@ -1,6 +1,9 @@
 """What a stage changed, in a few numbers. Never stored; what the report shows first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+REWARDING = "reward"
+"""The evaluator that enters the making of data and Stage 3. All others are held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,7 @@ class Effect:
     low: float  # the 95 % interval of after minus before
     high: float
     p: float  # raised for the number of questions asked
-    verdict: str  # "better" | "worse" | "no difference shown"
+    verdict: str  # "better" | "worse" | "beyond", of a gain beside another | "no difference shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +29,4 @@ class Step:
     effects: list[Effect]
     flags: list[str]  # what should make one suspicious of a gain
     judging: str = ""  # from model to model: what became of its judging, as a sentence
+    guards: list[Effect] = field(default_factory=list)  # what is asked only to doubt a gain

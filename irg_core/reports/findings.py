@@ -1,6 +1,6 @@
-"""What the synthetic table does and does not show, as sentences that are checked again in every build."""
+"""What the tables do and do not show, as sentences that are checked again in every build."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from irg_core.records.evaluation import Score
@@ -16,6 +16,7 @@ RELIABLE = 0.8
 class Finding:
     """A sentence, whether the numbers show it, and the numbers."""
 
+    subset: str
     evaluator: str
     sentence: str
     is_shown: bool
@@ -23,11 +24,17 @@ class Finding:
 
 
 def findings(tables: Sequence[Results]) -> list[Finding]:
-    """Of each evaluator, on all synthetic test clips. Two rows differ where their 95 % intervals do not touch."""
+    """Of each evaluator, on the test clips of each corpus that has enough of them, all synthetic ones together; where
+    none has, on those of the largest. Two rows differ where their 95 % intervals do not touch."""
+    sizes = {table.subset: 0 for table in tables if "/" not in table.subset}
+    for table in (table for table in tables if table.subset in sizes):
+        sizes[table.subset] = max(sizes[table.subset], *(line.clips for line in table.lines))
+    largest = sorted(sizes, key=lambda subset: sizes[subset])[-1:]
+    enough = {subset for subset, clips in sizes.items() if clips >= FEW} or set(largest)
     return [
-        Finding(table.evaluator, *found)
+        Finding(table.subset, table.evaluator, *found)
         for table in tables
-        if table.subset == "synthetic"
+        if table.subset in enough
         for found in _of_one({line.name: line for line in table.lines})
     ]
 
@@ -66,26 +73,27 @@ def _numbers(score: Score) -> str:
     return f"{score.mean:.3f} ±{score.interval:.3f}"
 
 
-def by_sentence(found: Sequence[Finding]) -> dict[str, dict[str, Finding]]:
-    """Sentence -> evaluator -> finding: one line for what two evaluators say of the same thing."""
-    lines: dict[str, dict[str, Finding]] = {}
+def by_sentence(found: Sequence[Finding]) -> dict[str, dict[str, dict[str, Finding]]]:
+    """Subset -> sentence -> evaluator -> finding: one line for what two evaluators say of the same thing."""
+    lines: dict[str, dict[str, dict[str, Finding]]] = {}
     for finding in found:
-        lines.setdefault(finding.sentence, {})[finding.evaluator] = finding
+        lines.setdefault(finding.subset, {}).setdefault(finding.sentence, {})[finding.evaluator] = finding
     return lines
 
 
 def text(found: Sequence[Finding]) -> str:
-    evaluators = list(dict.fromkeys(finding.evaluator for finding in found))
-    if not evaluators:
-        return ""
-    head = "  ".join(
-        [*(f"{name:<9}" for name in evaluators), "what two intervals that do not touch show, on *synthetic* clips"]
-    )
+    return "\n".join(_text(subset, sentences) for subset, sentences in by_sentence(found).items())
+
+
+def _text(subset: str, sentences: Mapping[str, Mapping[str, Finding]]) -> str:
+    evaluators = list(dict.fromkeys(name for judged in sentences.values() for name in judged))
+    of = f"*{subset}*" if subset == "synthetic" else subset
+    about = f"what two intervals that do not touch show, on {of} clips"
     lines = [
         "  ".join([*(_mark(judged.get(name)) for name in evaluators), sentence])
-        for sentence, judged in by_sentence(found).items()
+        for sentence, judged in sentences.items()
     ]
-    return "\n".join([head, *lines, ""])
+    return "\n".join(["  ".join([*(f"{name:<9}" for name in evaluators), about]), *lines, ""])
 
 
 def _mark(finding: Finding | None) -> str:

@@ -7,31 +7,24 @@ from typing import Any
 from markupsafe import Markup
 
 from irg_core.dialogue import SENTINEL
-from irg_core.records.changes import Effect, Step
+from irg_core.records.changes import REWARDING, Effect, Step
 from irg_core.records.reasoning import Rounds, Share
 from irg_core.records.training import LogRow
 from irg_core.reports import drawings, templates
 from irg_core.reports.dataset import Sample
 from irg_core.reports.findings import FEW, Finding, by_sentence
 from irg_core.reports.gallery import SCRIPT, Gallery
+from irg_core.reports.judging import Shares
+from irg_core.reports.models import Ceiling, Model
 from irg_core.reports.overview import SPLITS, Overview
 from irg_core.reports.player import Track
 from irg_core.reports.published import Published
-from irg_core.reports.results import Results, judged
+from irg_core.reports.results import Results, centred, judged, margin, within
 
-JUDGING = (
-    ("accepted, of right motions", ("accepted", "none")),
-    ("accepted, of flawed ones", ("accepted", "flawed")),
-    ("of the accepted, right", ("sentinel precision", "all")),
-    ("area of the alignment score", ("alignment score", "flawed")),
-    ("grounded, of flawed ones", ("grounded", "flawed")),
-    ("the flaw is gone from the next motion", ("flaw gone", "flawed")),
-    ("something else is broken in it", ("something else broken", "flawed")),
-    ("it is closer to the goal motion, held-out evaluator", ("closer by 'report'", "flawed")),
-    ("fulfilled in the end, from a flawed start", ("fulfilled in the end", "flawed")),
-    ("fulfilled in the end, from another goal's motion", ("fulfilled in the end", "random")),
-)
-"""Lines of the table about judging and mending: label, and the share's name and group."""
+AREA = "alignment score"
+"""The share whose interval is around it, and not that of hits and misses."""
+BY_GROUP = {"accepted": "accepted", "grounded": "grounded", "flaw gone": "flaw gone", AREA: "area"}
+"""Shares that are told of each kind of flaw, and of each difficulty."""
 FEW_PROBES = 10
 """Probes below which a share says nothing and is not shown."""
 FEW_NAMES = 4
@@ -55,7 +48,16 @@ class Report:
     subset: str  # the test clips that `steps` compares over
     compared: int  # how many they are
     rewarded: Sequence[str]  # what Stage 3 is rewarded for
-    shares: Mapping[str, Mapping[tuple[str, str], Share]]  # by model, then by name and group
+    held_out: Sequence[str]  # evaluators that took no part in making data or models
+    shares: Mapping[str, Shares]  # by model
+    by_difficulty: Mapping[str, Shares]  # by model; groups are the names of `difficulties`
+    difficulties: Sequence[str]  # of flaws, the easy ones first
+    by_corpus: Mapping[str, Mapping[str, Shares]]  # by corpus, all synthetic ones together, where there are several
+    probed: Mapping[str, int]  # by corpus likewise: motions that were put before each model
+    answered: Mapping[str, Mapping[str, int]]  # by model, then by corpus likewise: answers
+    models: Sequence[Model]
+    ceilings: Sequence[Ceiling]
+    locked: Mapping[str, str]  # by stage before this one: what its entry in dvc.lock is
     rounds: Mapping[str, Sequence[Rounds]]  # by model
     traces: Gallery
     probes: Gallery
@@ -75,23 +77,57 @@ def render(report: Report) -> str:
         share=_share,
         few=FEW,
         few_probes=FEW_PROBES,
+        rewarding=REWARDING,
+        margin=margin,
+        share_margin=_share_margin,
         findings=by_sentence(report.findings),
-        judges=list(dict.fromkeys(finding.evaluator for finding in report.findings)),
         columns=list(dict.fromkeys((one.judge, one.name) for step in report.steps for one in step.effects)),
         effect_of=_effect_of,
+        chance=_chance,
         told=told,
         latest_first=_latest_first(report.steps),
         sentinel=SENTINEL,
         asked=max((counts["clips"] for counts in report.counts.values() if counts), default=0),
-        judging=JUDGING,
+        judging=_judging(report.held_out),
+        by_group=BY_GROUP,
         kinds=list(dict.fromkeys(group for shares in report.shares.values() for _, group in shares if group != "all")),
         rounds=_rounds(report),
         gallery_script=Markup(SCRIPT.read_text(encoding="utf-8")),
     )
 
 
+def _judging(held_out: Sequence[str]) -> list[tuple[str, tuple[str, str]]]:
+    """Lines of the table about judging and mending: label, and the share's name and group."""
+    return [
+        ("accepted, of right motions", ("accepted", "none")),
+        ("accepted, of flawed ones", ("accepted", "flawed")),
+        ("of the accepted, right", ("sentinel precision", "all")),
+        ("area of the alignment score", (AREA, "flawed")),
+        ("grounded, of flawed ones", ("grounded", "flawed")),
+        ("the flaw is gone from the next motion", ("flaw gone", "flawed")),
+        ("something else is broken in it", ("something else broken", "flawed")),
+        *(
+            (f"it is closer to the goal motion, held-out '{name}'", (f"closer by '{name}'", "flawed"))
+            for name in held_out
+        ),
+        ("fulfilled in the end, from a flawed start", ("fulfilled in the end", "flawed")),
+        ("fulfilled in the end, from another goal's motion", ("fulfilled in the end", "random")),
+    ]
+
+
+def _share_margin(share: Share) -> str:
+    """How sure a share of probes is; the interval of the area is around itself."""
+    centre = share.value if share.name == AREA else centred(share.value, share.n)
+    return within(share.value, share.interval, share.n, 2, centre)
+
+
 def _effect_of(step: Step, column: tuple[str, str]) -> Effect | None:
     return next((one for one in step.effects if (one.judge, one.name) == column), None)
+
+
+def _chance(p: float) -> str:
+    """A p-value, as far as exchanged labels can tell it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def told(step: Step) -> str:

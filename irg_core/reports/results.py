@@ -1,9 +1,11 @@
 """The results table, in the three shapes it is wanted in: nested metrics for DVC, plain text, and rows for the page."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from irg_core.records.changes import REWARDING
 from irg_core.records.evaluation import Score
 
 REFERENCES = ("real", "random", "mean-pose", "reconstruction")
@@ -18,6 +20,12 @@ COLUMNS = {
     "cider": "CIDEr",
 }  # fmt: skip
 """Metrics in the order they are shown; a further one of the metrics room follows under its own name."""
+SHARE = re.compile(r"(gallery_)?r\d|fulfilled")
+"""Metrics that are shares of clips."""
+OF_ALL = ("fid", "fid_inf")
+"""Metrics that ask how a row's motions lie beside the real ones, and not which goal each was made for."""
+WITHOUT_SPACE = {"motion": "no evaluator", "words": "what is said of real motions, in words of people"}
+"""What stands where an evaluator's name does in tables that need none, in words."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,12 @@ class Line:
     @property
     def clips(self) -> int:
         return max(score.n for score in self.scores.values())
+
+    def is_given(self, metric: str) -> bool:
+        """Whether a number says nothing, because the motions are those of another row: the real ones, or in a control
+        those of its model, exchanged among goals. FID and spread do not ask for goals."""
+        is_exchanged = self.name == "random" or self.name.endswith(", shuffled")
+        return (metric in OF_ALL and self.name == "real") or (is_exchanged and metric in (*OF_ALL, "diversity"))
 
 
 @dataclass(frozen=True)
@@ -73,19 +87,26 @@ def tables(scores: Sequence[Score], models: Sequence[str], rewarded: Collection[
     return [Results(*place, _lines(scores, *place, models), rewarded) for place in places]
 
 
-def text(found: Iterable[Results], pool: int) -> str:
+def text(found: Sequence[Results], pool: int) -> str:
     """The tables for a terminal: means and the half-width of their 95 % intervals over clips."""
     parts = [_text(table) for table in found if "/" not in table.subset]
+    others = held_out(table.evaluator for table in found)
     note = (
         f"R@k: share of goals that find a motion made for them among the nearest k, in shuffled pools of {pool} (one\n"
         "smaller pool where there are fewer clips) or in the whole gallery. ±: half of the 95 % interval over clips.\n"
-        "'shuffled' pairs each motion with the goal of another clip. Evaluator 'reward' trained Stage 3, 'report' not."
+        "'random' and 'shuffled' give each goal the motion of another: what is marked = is so by construction.\n"
+        f"Evaluator '{REWARDING}' trained Stage 3, {' and '.join(repr(name) for name in others) or 'no other'} not."
     )
     return "\n".join([*parts, note, ""])
 
 
+def held_out(evaluators: Iterable[str]) -> list[str]:
+    """Those that took no part in making data or models."""
+    return [name for name in dict.fromkeys(evaluators) if name != REWARDING and name not in WITHOUT_SPACE]
+
+
 def _subset_order(subset: str, evaluator: str) -> tuple[bool, str, bool, str]:
-    return (not subset.startswith("synthetic"), subset, evaluator != "report", evaluator)
+    return (not subset.startswith("synthetic"), subset, not held_out([evaluator]), evaluator)
 
 
 def _lines(scores: Sequence[Score], subset: str, evaluator: str, models: Sequence[str]) -> list[Line]:
@@ -106,7 +127,7 @@ def _text(table: Results) -> str:
     label = f"*{table.subset}*" if table.subset.startswith("synthetic") else table.subset
     head = f"{label}, {judged(table.evaluator)}, {max(line.clips for line in table.lines)} test clips"
     rows = [["", *columns.values()]]
-    rows += [[line.name, *(cell(line.scores.get(metric)) for metric in columns)] for line in table.lines]
+    rows += [[line.name, *(_cell(line, metric) for metric in columns)] for line in table.lines]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     body = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([head, "-" * len(body[0]), *body, ""])
@@ -114,10 +135,33 @@ def _text(table: Results) -> str:
 
 def judged(evaluator: str) -> str:
     """By whom a table is measured, in words."""
-    told = {"motion": "no evaluator", "words": "what is said of real motions, in words of people"}
-    return told.get(evaluator, f"evaluator '{evaluator}'")
+    return WITHOUT_SPACE.get(evaluator, f"evaluator '{evaluator}'")
 
 
-def cell(score: Score | None) -> str:
-    """A mean with its interval, with as many digits as the interval leaves meaning."""
-    return f"{score.mean:.3f} ±{score.interval:.3f}" if score else "–"
+def _cell(line: Line, metric: str) -> str:
+    score = line.scores.get(metric)
+    if score is None:
+        return "–"
+    return f"{score.mean:.3f} {'=' if line.is_given(metric) else margin(score)}"
+
+
+def margin(score: Score) -> str:
+    """How sure a mean is."""
+    centre = centred(score.mean, score.n) if SHARE.fullmatch(score.metric) else None
+    return within(score.mean, score.interval, score.n, 3, centre)
+
+
+def centred(share: float, n: int) -> float:
+    """The middle of the interval of a share: one hit and one miss more, as in `Measure.of_shares`."""
+    return (share * n + 1.0) / (n + 2.0)
+
+
+def within(mean: float, interval: float, n: int, digits: int, centre: float | None) -> str:
+    """Half of a 95 % interval; of a share, which has a `centre`, both ends where it would leave what a share can be.
+    Of one clip nothing is known."""
+    if n < 2:
+        return "(one clip)"
+    if centre is None or (mean - interval >= 0.0 and mean + interval <= 1.0):
+        return f"±{interval:.{digits}f}"
+    low, high = max(0.0, min(mean, centre - interval)), min(1.0, max(mean, centre + interval))
+    return f"[{low:.{digits}f}, {high:.{digits}f}]"

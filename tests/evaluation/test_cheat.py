@@ -65,13 +65,15 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Evaluator]:
 
 
 def middling(goals: Sequence[Goal], wrong: float, noise: float) -> list[np.ndarray]:
-    """For a share of the goals the motion of another one, and all of them shaken."""
+    """For a share of the goals the motions of one another, and all of them shaken. Who is right more often shows the
+    same motions, to other goals: they slide and jerk as they did."""
+    drawn = [index for index in range(len(goals)) if rng(1, "answer", index).random() < wrong]
+    exchanged = dict(zip(drawn, [*drawn[1:], *drawn[:1]], strict=True))
     answers = []
-    for index, goal in enumerate(goals):
-        draw = rng(1, "answer", index)
-        shown = goals[(index + 1) % len(goals)] if draw.random() < wrong else goal
-        spread = shown.clip.features.std(axis=0)
-        answers.append(shown.clip.features + (noise * spread * draw.standard_normal(spread.shape)).astype(np.float32))
+    for index in range(len(goals)):
+        features = goals[exchanged.get(index, index)].clip.features
+        shaken = noise * features.std(axis=0) * rng(1, "noise", index).standard_normal(features.shape[1])
+        answers.append(features + shaken.astype(np.float32))
     return answers
 
 
@@ -104,21 +106,33 @@ def compared(
     return found
 
 
-def test_a_cheat_rises_with_the_evaluator_it_was_made_for_and_is_flagged(
+def test_a_cheat_rises_with_the_evaluator_it_was_made_for_and_the_held_out_one_gives_it_away(
     goals: list[Goal], judges: dict[str, Evaluator]
 ) -> None:
+    """Both evaluators see a significant gain: what the cheat is known by is how much more one of them sees."""
     before = middling(goals, wrong=0.8, noise=0.2)
     found = compared(before, pushed(before, goals, judges["reward"]), goals, judges)
     effects = {(effect.judge, effect.name): effect for effect in found.effects}
     rewarded, held_out = effects["rewarding", "R@3 in pools"], effects["held-out 'report'", "R@3 in pools"]
-    assert rewarded.verdict == "better"
-    assert rewarded.after - rewarded.before > 1.5 * (held_out.after - held_out.before)
-    assert found.flags
+    assert rewarded.verdict == held_out.verdict == "better"
+    gains = [one.after - one.before for one in (rewarded, held_out)]
+    assert gains[0] > 2 * gains[1]
+    assert (
+        f"the gain in R@3 in pools is {gains[0]:+.3f} by the rewarding evaluator, but {gains[1]:+.3f} by"
+        " held-out 'report'"
+    ) in found.flags
+    (paid,) = [flag for flag in found.flags if "is paid for" in flag]
+    assert "foot skate" in paid
+    assert ("motion", "jerk, m/s³", "worse") in {(one.judge, one.name, one.verdict) for one in found.guards}
 
 
-def test_a_model_that_is_honestly_better_is_not_flagged(goals: list[Goal], judges: dict[str, Evaluator]) -> None:
-    right = [goal.clip.features for goal in goals]
-    found = compared(middling(goals, wrong=0.5, noise=0.2), right, goals, judges)
-    effects = {(effect.judge, effect.name): effect.verdict for effect in found.effects}
-    assert effects["rewarding", "R@3 in pools"] == effects["held-out 'report'", "R@3 in pools"] == "better"
+@pytest.mark.parametrize(("wrong", "less"), [(0.8, 0.6), (0.8, 0.5)])
+def test_a_model_that_is_honestly_better_is_not_flagged(
+    goals: list[Goal], judges: dict[str, Evaluator], wrong: float, less: float
+) -> None:
+    found = compared(middling(goals, wrong, noise=0.2), middling(goals, less, noise=0.2), goals, judges)
+    effects = {(effect.judge, effect.name): effect for effect in found.effects}
+    gains = [effects[judge, "R@3 in pools"] for judge in ("rewarding", "held-out 'report'")]
+    assert [one.verdict for one in gains] == ["better", "better"]
+    assert all(one.after < 0.98 for one in gains), "a better model, not the real motions themselves"
     assert found.flags == []

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from irg_core.errors import ModelError
 from irg_core.evaluation import answers
-from irg_core.evaluation.answers import Asked, Shown
+from irg_core.evaluation.answers import Asked, Failed, Shown
 from irg_core.evaluation.captions import captions
 from irg_core.evaluation.goals import Goal, goals, subsets
 from irg_core.evaluation.memory import Memory
@@ -118,9 +119,46 @@ def test_every_goal_is_answered_whatever_the_model_knows(
 
 
 def test_an_answer_without_a_motion_is_counted_and_stays(asked: Callable[[str], Asked]) -> None:
-    decoded, failures = answers._decoded([[], [[]], [[1, 2]]], -1, asked("references"))
-    assert failures == 2
+    decoded, failed = answers._decoded([[], [[]], [[1, 2]]], -1, asked("references"))
+    assert failed == Failed(empty=2, not_finite=0)
     assert [len(frames) for frames in decoded] == [4, 4, 8]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_motion_of_no_finite_numbers_is_an_answer_without_a_motion(
+    asked: Callable[[str], Asked], number: float
+) -> None:
+    tokenizer = asked("m").tokenizer
+    empty, sound = tokenizer.decode([[0], [1, 2]])
+    tokenizer.net.codebook.vectors[3] = number
+    found, failed = answers.performed(tokenizer, [[], [1, 3, 2], [1, 2]])
+    assert failed == Failed(empty=1, not_finite=1)
+    assert all(np.array_equal(one, two) for one, two in zip(found, [empty, empty, sound], strict=True))
+
+
+def test_motions_of_no_finite_numbers_are_told_and_cost_a_model_no_other_answer(asked: Callable[[str], Asked]) -> None:
+    whole = answers.KINDS["direct"](asked("m"))
+    code = next(code for code in range(1, 16) if 0 < sum(code in row.motions[0] for row in whole.generations) < 8)
+    hit = [code in row.motions[0] for row in whole.generations]
+    spoilt = asked("m")
+    spoilt.tokenizer.net.codebook.vectors[code] = np.nan
+    found = answers.KINDS["direct"](spoilt)
+    assert found.counts == whole.counts | {"failures": sum(hit), "not_finite": sum(hit)}
+    assert found.generations == whole.generations
+    for is_hit, before, after in zip(hit, whole.shown[0].features, found.shown[0].features, strict=True):
+        assert np.isfinite(after).all()
+        assert np.array_equal(before, after) != is_hit
+    several = variants(spoilt, "direct", VariantParams(goals=8, each=4, temperature=1.0))
+    assert all(np.isfinite(motion).all() for motions in several.values() for motion in motions)
+
+
+def test_a_tokenizer_that_makes_nothing_finite_is_an_error_and_no_row_of_failures(
+    asked: Callable[[str], Asked],
+) -> None:
+    broken = asked("m")
+    broken.tokenizer.net.codebook.vectors.fill_(np.nan)
+    with pytest.raises(ModelError, match="tokenizer decodes code 0 to numbers that are not finite"):
+        answers.KINDS["direct"](broken)
 
 
 @pytest.fixture
@@ -142,6 +180,27 @@ def test_every_row_is_scored_in_every_space_on_every_subset(judges: dict[str, Ev
     assert whole["real"].mean != whole["random"].mean
     assert whole["real"].n == len(VERBS)
     assert all(one.score.mean == pytest.approx(np.mean(one.values.values), abs=1e-5) for one in scored)
+
+
+@pytest.mark.parametrize("frames", [np.nan, 3e38])
+def test_what_an_evaluator_cannot_place_is_named_and_gives_no_number(
+    judges: dict[str, Evaluator], frames: float
+) -> None:
+    """Its row would have an R-precision of 1: each comparison with what is not a number is false."""
+    real = [goal.clip.features for goal in asked_goals()]
+    last = [*real[:2], np.full_like(real[2], frames), *real[3:]]
+    shown = [Shown("real", "only", real), Shown("m", "final", last)]
+    parts = subsets(asked_goals(), {"made"})
+    with pytest.raises(ModelError, match=r"^evaluator 'report' puts the final motion of 'm' for made/2 at no finite"):
+        list(scores(shown, asked_goals(), parts, judges, ["r_precision", "fid"], PROTOCOL, LIMITS))
+
+
+def test_an_evaluator_that_can_place_nothing_is_named(judges: dict[str, Evaluator]) -> None:
+    real = [goal.clip.features for goal in asked_goals()]
+    for weight in judges["report"].texts.parameters():
+        weight.data.fill_(np.nan)
+    with pytest.raises(ModelError, match=r"^evaluator 'report' puts the goal for made/0 and 7 more at no finite point"):
+        list(scores([Shown("real", "only", real)], asked_goals(), {}, judges, ["fid"], PROTOCOL, LIMITS))
 
 
 def test_what_needs_no_space_is_measured_once_and_not_of_shuffled_rows(judges: dict[str, Evaluator]) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irg_core.metrics import fid
-from tests.metrics.conftest import Draw, Make
+from irg_core.seeds import rng
+from tests.metrics.conftest import PROTOCOL, Draw, Make
 
 
 def oracle(one: np.ndarray, two: np.ndarray) -> float:
@@ -106,6 +107,46 @@ def test_fid_is_biased_for_few_clips_and_its_limit_much_less(points: Draw, sampl
     biased, limit = (np.mean([row[name] for row in found]) for name in ("fid", "fid_inf"))
     assert biased > 0.5
     assert abs(limit) < 0.25 * biased
+
+
+@pytest.mark.parametrize(("clips", "width"), [(64, 3), (200, 24), (300, 8)])
+def test_the_limit_is_where_a_line_through_the_whole_and_its_halves_meets_infinitely_many_clips(
+    clips: int, width: int, points: Draw, samples: Make
+) -> None:
+    """By another FID and by least squares over 1/n, each half a point of its own, on the halves of the protocol."""
+    one, two = points(clips, width), 1.3 * points(clips, width, seed=1) + 0.2
+    drawn = samples(one, one, two)
+    halves = [rng(PROTOCOL.seed, "halves", draw).permutation(clips)[: clips // 2] for draw in range(PROTOCOL.redraws)]
+    at_halves = [oracle(one[rows], two[rows]) for rows in halves]
+    # The line goes through the whole: it counts as often as all halves together, and so often that it weighs alone.
+    x = np.array([1.0 / clips, *[2.0 / clips] * len(halves)])
+    weights = np.array([1e6, *[1.0] * len(halves)])
+    _, expected = np.polyfit(x, np.array([oracle(one, two), *at_halves]), deg=1, w=weights)
+    whole, limit = fid.compute(drawn)
+    assert limit.mean == pytest.approx(expected, rel=1e-6)
+    assert limit.mean < whole.mean
+    assert np.mean(limit.values) == pytest.approx(limit.mean, rel=1e-9)
+    assert limit.interval == pytest.approx(1.96 * np.std(at_halves, ddof=1), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("clips", "width", "scale", "most"), [(200, 4, 1.3, 1.3), (240, 16, 1.2, 1.3), (240, 16, 1.0, np.sqrt(3))]
+)
+def test_the_interval_of_the_limit_and_of_a_difference_is_the_scatter_of_new_clips(
+    clips: int, width: int, scale: float, most: float, points: Draw, samples: Make
+) -> None:
+    """Tried by drawing other clips. It is too wide, by sqrt(3) at most, where a row is as good as real motions."""
+    limits, told, apart, told_apart = [], [], [], []
+    for seed in range(0, 800, 10):
+        one, real = points(clips, width, seed), scale * points(clips, width, seed + 5000) + (scale - 1.0)
+        two = one + 0.3 * points(clips, width, seed + 1)
+        found, other = (fid.compute(samples(row, row, real))[1] for row in (one, two))
+        limits.append(found.mean)
+        told.append(found.interval)
+        apart.append(found.mean - other.mean)
+        told_apart.append(1.96 * np.std(np.array(found.values) - np.array(other.values), ddof=1))
+    for of_new_clips, intervals in ((limits, told), (apart, told_apart)):
+        assert 0.8 < np.mean(intervals) / (1.96 * np.std(of_new_clips)) < most
 
 
 def test_a_limit_is_given_only_where_halves_have_more_clips_than_dimensions(points: Draw, samples: Make) -> None:

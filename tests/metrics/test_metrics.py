@@ -1,6 +1,9 @@
-"""What all metrics of the room promise, and MM-Dist, Diversity and MultiModality against their formulas."""
+"""What all metrics of the room promise, and those that are a formula against that formula, worked out otherwise."""
 
 import dataclasses
+import math
+import statistics
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irg_core import plugins
-from irg_core.metrics import diversity, mm_dist, multimodality
+from irg_core.metrics import caption_likeness, diversity, fulfilled, mm_dist, multimodality
 from irg_core.motion.skeleton import PARENTS
 from irg_core.records.evaluation import Protocol, Samples
 from irg_core.seeds import rng
@@ -118,6 +121,48 @@ def test_multimodality_is_the_mean_over_every_pair_of_a_text(points: Draw, sampl
 def test_motions_that_are_alike_for_a_text_have_no_multimodality(points: Draw, samples: Make) -> None:
     variants = np.repeat(points(6)[:, None], 4, axis=1)
     assert multimodality.compute(samples(points(9), points(9), variants=variants))[0].mean == 0.0
+
+
+@settings(max_examples=40)
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_fulfilled_is_the_share_of_goals_with_the_interval_of_agresti_and_coull(
+    points: Draw, samples: Make, hits: list[bool]
+) -> None:
+    """By exact fractions: the variance of the same goals and of one hit and one miss more."""
+    goals = samples(points(70), points(70), fulfilled=hits)
+    (found,) = fulfilled.compute(goals)
+    assert found.mean == pytest.approx(float(Fraction(sum(hits), len(hits))), abs=1e-15)
+    assert (found.metric, found.n, found.values) == ("fulfilled", len(hits), tuple(float(hit) for hit in hits))
+    share = Fraction(sum(hits) + 1, len(hits) + 2)
+    assert found.interval == pytest.approx(1.96 * math.sqrt(share * (1 - share) / (len(hits) + 1)), rel=1e-12)
+
+
+@settings(max_examples=40)
+@given(st.integers(2, 30), st.integers(1, 24), st.integers(0, 999), st.floats(1e-6, 1e6))
+def test_caption_likeness_is_the_mean_cosine_of_what_is_said_and_the_goal(
+    points: Draw, samples: Make, clips: int, width: int, seed: int, scale: float
+) -> None:
+    """Summed exactly, angle by angle; how long the vectors are is no matter."""
+    goals, said = points(clips, width, seed), points(clips, width, seed + 1)
+
+    def cosine(one: list[float], two: list[float]) -> float:
+        both = math.fsum(a * b for a, b in zip(one, two, strict=True))
+        return both / math.sqrt(math.fsum(a * a for a in one)) / math.sqrt(math.fsum(b * b for b in two))
+
+    plain = [cosine(*pair) for pair in zip(goals.tolist(), said.tolist(), strict=True)]
+    longer = scale * said.astype(np.float64)
+    (found,) = caption_likeness.compute(samples(goals, points(clips), said_points=longer))
+    assert found.values == pytest.approx(plain, rel=1e-9, abs=1e-12)
+    assert found.mean == pytest.approx(statistics.fmean(plain), rel=1e-9, abs=1e-12)
+    error = statistics.stdev(plain) / math.sqrt(clips)
+    assert found.interval == pytest.approx(1.96 * error, rel=1e-6, abs=1e-9)
+
+
+def test_a_sentence_at_no_place_is_like_nothing(points: Draw, samples: Make) -> None:
+    said = points(4)
+    said[1] = 0.0
+    (found,) = caption_likeness.compute(samples(points(4), points(4), said_points=said))
+    assert found.values == pytest.approx((1.0, 0.0, 1.0, 1.0))
 
 
 def test_distances_do_not_depend_on_where_the_space_has_its_origin(points: Draw, samples: Make) -> None:

@@ -4,12 +4,14 @@ import dataclasses
 import io
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from scipy import stats
 
 from irg_core import dialogue
 from irg_core.dialogue import SENTINEL, Round, Trace
@@ -28,6 +30,7 @@ from irg_core.reports.dataset import Corpus, samples
 from irg_core.reports.exhibits import Room
 from irg_core.reports.gallery import Gallery
 from irg_core.reports.judging import judging
+from irg_core.reports.models import Ceiling, Model
 from irg_core.reports.page import Report
 from irg_core.reports.published import published
 from irg_core.reports.readings import Round as Told
@@ -87,6 +90,19 @@ def test_findings_say_what_the_intervals_allow() -> None:
         "stage2, first is above random in R@3": True,
         "stage2, final is above random in R@3": True,
     }
+
+
+def test_findings_are_of_every_corpus_that_has_enough_clips() -> None:
+    real = [dataclasses.replace(one, subset="mocap", n=40) for one in SCORES if one.subset == "synthetic"]
+    few = [dataclasses.replace(one, subset="deepmimic", n=4) for one in SCORES if one.subset == "synthetic"]
+    found = findings.findings(results.tables([*real, *few], MODELS))
+    assert {one.subset for one in found} == {"mocap"}
+    assert "what two intervals that do not touch show, on mocap clips" in findings.text(found)
+    assert "mocap" in page.render(dataclasses.replace(report(), findings=found))
+    assert {one.subset for one in findings.findings(results.tables(few, MODELS))} == {"deepmimic"}
+    both = findings.findings(results.tables([*SCORES[:-2], *real], MODELS))
+    assert list(findings.by_sentence(both)) == ["synthetic", "mocap"]
+    assert findings.text(both).count("real motions are found") == 2
 
 
 def test_a_model_that_ignores_its_captions_is_found_out() -> None:
@@ -207,6 +223,10 @@ def test_of_many_numbers_that_changed_it_is_said_how_many() -> None:
     )
 
 
+def shares(*places: tuple[str, str], n: int = 40) -> dict[tuple[str, str], Share]:
+    return {place: Share(*place, 0.7, 0.1, n) for place in places}
+
+
 def report() -> Report:
     logs = {"base": [LogRow("0", 0, "loss", 2.0), LogRow("1", 10, "loss", 1.0), LogRow("2", 10, "heldout_loss", 1.5)]}
     counts = {"clips": 2, "failures": 0, "wellformed": 2, "stops": {"single": 2}, "motions": {"1": 2}}
@@ -214,7 +234,8 @@ def report() -> Report:
     step = Step("base", "stage2, final", [
         Effect("held-out", "R@3 in pools", 0.5, 0.62, 0.08, 0.16, 0.001, "better"),
         Effect("motion", "foot skate", 1.0, 2.0, 0.5, 1.5, 0.001, "worse"),
-    ], ["R@3 is paid for: foot skate (motion) got worse"])  # fmt: skip
+    ], ["R@3 is paid for: foot skate (motion) got worse"],
+    guards=[Effect("motion", "jerk, m/s³", 90.0, 99.0, 5.0, 13.0, 0.0123, "worse")])  # fmt: skip
     return Report(
         results=tables,
         pool=32,
@@ -227,7 +248,16 @@ def report() -> Report:
         subset="synthetic",
         compared=400,
         rewarded=["text_alignment", "wellformed"],
-        shares={"stage2": {("accepted", "none"): Share("accepted", "none", 0.7, 0.1, 40)}},
+        held_out=["third"],
+        shares={"stage2": shares(("accepted", "none"), ("closer by 'third'", "flawed"), ("grounded", "mirror"))},
+        by_difficulty={"stage2": shares(("accepted", "easy"), ("alignment score", "hard"))},
+        difficulties=["easy", "medium", "hard"],
+        by_corpus={"synthetic": {"stage2": shares(("accepted", "none"))}},
+        probed={"synthetic": 38, "mocap": 2},
+        answered={"base": {"synthetic": 399, "mocap": 1}},
+        models=[Model("tokenizer", "abcd", 2166090, 3500, "256 codes")],
+        ceilings=[Ceiling("third", "val", 162, {"R@3": 0.9876})],
+        locked={"ingest@mocap": "beef"},
         rounds={"stage2": [Rounds("report", "synthetic", [1.0, 0.9], 0.1, 0.02, 400)]},
         traces=exhibits.traces([generation(0, 2)], room(), 1, seed=1),
         probes=Gallery([]),
@@ -253,9 +283,100 @@ def test_the_report_is_one_file_and_escapes_what_models_say() -> None:
     assert "0123abcd" in html
     assert "Known flaws" not in html
     assert "0.797" in html, "the published number of real motions stands beside a build of that corpus"
-    assert not re.search(r"""(src|href)=["'](?!#|[\w/]+\.html)""", without_library(html))
+    assert not re.search(r"""(src|href)=["'](?!#|[\w/]+\.(html|md))""", without_library(html))
     assert "http" not in without_library(html)
     assert len(html) < 1_000_000
+
+
+def rows_of(html: str, start: str) -> list[str]:
+    """The texts of table rows that begin with `start`."""
+    rows = [
+        " ".join(unescape(re.sub(r"<[^>]+>", " ", row)).split()) for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)
+    ]
+    return [row for row in rows if row.startswith(start)]
+
+
+def test_the_report_tells_p_values_and_what_only_guards() -> None:
+    html = page.render(report())
+    assert "better, p 0.001 with all comparisons counted together" in html
+    assert rows_of(html, "jerk, m/s³") == ["jerk, m/s³ motion 90.000 99.000 +9.000 +5.000 to +13.000 0.012 worse"]
+
+
+def test_the_report_tells_models_ceilings_cards_and_what_it_was_made_from() -> None:
+    html = page.render(report())
+    assert rows_of(html, "tokenizer") == ["tokenizer 2,166,090 3,500 256 codes abcd"]
+    assert rows_of(html, "third val") == ["third val 162 0.988"]
+    assert rows_of(html, "ingest@mocap") == ["ingest@mocap beef"]
+    assert 'href="dataset.md"' in html
+
+
+def test_judging_is_told_by_difficulty_and_of_whichever_evaluator_is_held_out() -> None:
+    html = page.render(report())
+    assert rows_of(html, "it is closer to the goal motion, held-out 'third'")[0].endswith("0.70 ±0.10, n 40")
+    assert rows_of(html, "easy") == ["easy 0.70 n 40 – – –"]
+    assert rows_of(html, "hard") == ["hard – – – 0.70 n 40"]
+    assert rows_of(html, "mirror") == ["mirror – 0.70 n 40 – –"], "grounded, by kind of flaw"
+    assert "report</em> did not" not in html, "no evaluator is called 'report' here"
+
+
+def test_numbers_over_several_corpora_say_so() -> None:
+    html = page.render(report())
+    text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    assert "38 synthetic , 2 of mocap , all of them counted together below" in text
+    assert "Of synthetic alone" in text
+    assert rows_of(html, "base 2") == ["base 2 399 synthetic , 1 mocap 0 2 of 2 (100 %) – 1: 2 single 2"]
+
+
+def test_a_share_of_few_probes_is_left_out_but_not_hidden() -> None:
+    few = dataclasses.replace(report(), by_difficulty={"stage2": shares(("accepted", "hard"), n=2)})
+    assert rows_of(page.render(few), "hard") == ["hard – n 2 – – –"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "interval", "n", "metric", "told"),
+    [
+        (0.62, 0.02, 400, "r3", "±0.020"),
+        (1.0, 0.326667, 4, "r3", "[0.507, 1.000]"),
+        (0.0, 0.326667, 4, "fulfilled", "[0.000, 0.493]"),
+        (0.99, 0.02, 400, "gallery_r3", "[0.968, 1.000]"),
+        (3.4, 5.0, 4, "mm_dist", "±5.000"),
+        (3.4, 0.0, 1, "mm_dist", "(one clip)"),
+    ],
+)
+def test_no_interval_leaves_what_can_be_and_one_clip_has_none(
+    mean: float, interval: float, n: int, metric: str, told: str
+) -> None:
+    one = dataclasses.replace(score("stage2", "final", metric, mean), interval=interval, n=n)
+    assert results.margin(one) == told
+    assert told in results.text(results.tables([one], MODELS), 32)
+
+
+def test_the_ends_of_a_share_are_near_those_of_the_exact_interval() -> None:
+    interval = 1.96 * (34 / 35 * 1 / 35 / 35) ** 0.5
+    told = results.within(1.0, interval, 33, 3, results.centred(1.0, 33))
+    exact = stats.binomtest(33, 33).proportion_ci(0.95)  # Clopper and Pearson (1934)
+    assert float(told[1:6]) == pytest.approx(exact.low, abs=0.03)
+
+
+def test_what_is_so_by_construction_is_marked_and_nothing_else() -> None:
+    fid = [
+        score(row, "only", metric, 0.3)
+        for row in ("real", "random", "base", "base-shuffled", "reconstruction")
+        for metric in ("fid", "diversity", "r3")
+    ]
+    lines = {line.name: line for table in results.tables(fid, MODELS) for line in table.lines}
+    given = {(name, metric) for name, line in lines.items() for metric in line.scores if line.is_given(metric)}
+    assert given == {("real", "fid"), ("random", "fid"), ("random", "diversity"), ("base, shuffled", "fid"),
+                     ("base, shuffled", "diversity")}  # fmt: skip
+    assert "0.300 =" in results.text(results.tables(fid, MODELS), 32)
+
+
+def test_the_plain_table_names_whoever_is_held_out() -> None:
+    third = [dataclasses.replace(one, evaluator=name) for one in SCORES for name in ("third", "reward")]
+    said = results.text(results.tables(third, MODELS), 32)
+    assert "Evaluator 'reward' trained Stage 3, 'third' not." in said
+    tables = [table.evaluator for table in results.tables(third, MODELS) if table.subset == "synthetic"]
+    assert tables == ["third", "reward"], "who is held out comes first, whatever the name"
 
 
 def corpus(name: str, count: int) -> Corpus:
