@@ -75,8 +75,9 @@ lock: $(VENV)/.ready-dev  ## resolve the pins again
 	# A local build tag would make the pin impossible to install elsewhere.
 	sed -i.bak 's/+cpu$$//' requirements.lock requirements-dev.lock && rm -f requirements.lock.bak requirements-dev.lock.bak
 
-pictures:  ## copy the picture strips of the last build into docs/, for the README
+pictures: $(VENV)/.ready-dev  ## the README's pictures, of the last build: its strips, and what a browser shows of its report
 	mkdir -p docs/pictures && cp data/reports/pictures/*.png docs/pictures/
+	python -m tests.reports.pictures data/reports/report.html docs/pictures
 
 clean:  ## remove what was made, but neither the environment, DVC's cache nor the ledger of replies
 	find data -mindepth 1 -maxdepth 1 ! -name LICENSE -exec rm -rf {} +
