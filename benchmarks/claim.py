@@ -399,6 +399,8 @@ SHOWN = {
     "r1": "R@1", "r2": "R@2", "r3": "R@3", "gallery_r3": "gallery R@3", "mm_dist": "MM-Dist", "fid": "FID",
     "fulfilled": "facts fulfilled",
 }  # fmt: skip
+ROWS = ("real", "reconstruction", "random", "base", "base+", "stage1", "stage1+", "stage2", "stage3")
+"""In the order in which tables show them; other references say nothing of the claim."""
 COMPARED = (
     ("stage1|first", "base|only"), ("stage1|first", "base+|only"), ("stage1|final", "stage1|first"),
     ("stage2|first", "base+|only"), ("stage2|final", "base+|only"), ("stage2|final", "stage1+|final"),
@@ -481,7 +483,8 @@ def provenance(name: str, params: Tree) -> Tree:
 
 def table(found: Mapping[tuple[str, str, str], Values], spread: Mapping[tuple[str, str, str], float]) -> str:
     """Rows under the held-out evaluator, under the rewarding one, and by measured facts."""
-    rows = list(dict.fromkeys(row for row, *_ in found))
+    names = list(dict.fromkeys(row for row, *_ in found))
+    rows = [name for row in ROWS for name in sorted(names, reverse=True) if name.partition("|")[0].endswith(row)]
     parts = []
     for evaluator, title in ((HELD_OUT, "no training has seen"), (REWARDING, "that also rewards Stage 3")):
         metrics = [metric for metric in SHOWN if any(key[1:] == (evaluator, metric) for key in found)]
@@ -492,7 +495,7 @@ def table(found: Mapping[tuple[str, str, str], Values], spread: Mapping[tuple[st
         for row in rows:
             places = [*((evaluator, metric) for metric in metrics), (BODILY, "fulfilled")]
             cells = [_cell(found, spread, (row, *place)) for place in places]
-            lines.append(f"| {row.replace('|', ', ')} | {' | '.join(cells)} |")
+            lines.append(f"| {row.replace('|only', '').replace('|', ', ')} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -511,8 +514,12 @@ def differences_table(found: Sequence[Difference]) -> str:
         ):  # fmt: skip
             names = [name.replace("|", ", ").replace(", only", "") for name in (one.one, one.two)]
             interval = f"{one.low:+.3f} … {one.high:+.3f}"
-            lines.append(f"| {' | '.join(names)} | {SHOWN[one.metric]} | {one.mean:+.3f} | {interval} | {one.p:.4f} |")
+            lines.append(f"| {' | '.join(names)} | {SHOWN[one.metric]} | {one.mean:+.3f} | {interval} | {_p(one.p)} |")
     return "\n".join(lines)
+
+
+def _p(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
 def gates_table(told: Mapping[str, Tree]) -> str:
