@@ -188,7 +188,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _doubt(held_out: Effect) -> str:
-    return f"{held_out.after - held_out.before:+.3f}, {'not shown' if held_out.verdict == OPEN else held_out.verdict}"
+    verdict = "not significant" if held_out.verdict == OPEN else held_out.verdict
+    return f"{held_out.after - held_out.before:+.3f}, {verdict}"
 
 
 def _judge(evaluator: str) -> str:

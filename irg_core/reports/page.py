@@ -137,14 +137,19 @@ def told(step: Step) -> str:
     if not parts:
         parts = ["its motions: no difference shown in any of these numbers"]
     elif rest:
-        parts.append(f"no difference shown in the other {rest}")
+        parts.append(f"no difference shown in the other {rest} of {len(step.effects)}")
     return "; ".join([*parts, *([f"its judging: it {step.judging}"] if step.judging else [])])
 
 
 def _latest_first(steps: Sequence[Step]) -> list[Step]:
-    """All that is said of a model together, that of the last model first."""
+    """All that is said of a model together, that of the last model first; and first, what it is to the first one."""
     models = list(dict.fromkeys(step.two.partition(",")[0] for step in steps))
-    return [step for model in models[::-1] for step in steps if step.two.partition(",")[0] == model]
+    return [
+        step
+        for model in models[::-1]
+        for step in sorted(steps, key=lambda step: step.one != steps[0].one)
+        if step.two.partition(",")[0] == model
+    ]
 
 
 def _named(step: Step, verdict: str) -> str:

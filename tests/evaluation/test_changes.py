@@ -52,7 +52,7 @@ def test_a_gain_that_only_the_rewarding_evaluator_sees_is_flagged(held_out: floa
     found = step({("report", "r3"): held_out, ("reward", "r3"): 0.2})
     (flag,) = found.flags
     assert flag.startswith("the rewarding evaluator sees a gain in R@3 in pools; held-out 'report': ")
-    assert flag.endswith(", not shown" if held_out == 0.0 else ", worse")
+    assert flag.endswith(", not significant" if held_out == 0.0 else ", worse")
 
 
 def test_every_held_out_evaluator_has_to_see_a_gain() -> None:
@@ -60,7 +60,7 @@ def test_every_held_out_evaluator_has_to_see_a_gain() -> None:
     assert verdicts(found)["held-out 'third'", "R@3 in pools"] == "better"
     (flag,) = found.flags
     assert flag.startswith("the rewarding evaluator sees a gain in R@3 in pools; held-out 'report': ")
-    assert flag.endswith(", not shown")
+    assert flag.endswith(", not significant")
 
 
 def test_a_gain_in_the_gallery_alone_is_looked_at_as_well() -> None:
@@ -118,7 +118,7 @@ def test_a_gain_in_fid_that_only_the_rewarding_evaluator_sees_is_flagged() -> No
     places = ("report", "fid"), ("reward", "fid")
     (flag,) = step({places[1]: -0.2}, *places).flags
     assert flag.startswith("the rewarding evaluator sees a gain in FID; held-out 'report': ")
-    assert flag.endswith(", not shown")
+    assert flag.endswith(", not significant")
     assert step(dict.fromkeys(places, -0.2), *places).flags == []
 
 
