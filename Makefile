@@ -57,7 +57,7 @@ profile: $(VENV)/.ready  ## P=ci writes profiles/ci.yaml into params.yaml and sh
 	@test -f "profiles/$(P).yaml" || { echo "no profiles/$(P).yaml; there are: $$(ls profiles | sed 's/\.yaml//' | xargs)"; exit 2; }
 	@python -m irg_core.params profiles/$(P).yaml
 
-claim: $(VENV)/.ready  ## does refining help? Three seeds of profiles/claim.yaml beside controls (two hours; goes on where it was); ABLATIONS=1
+claim: $(VENV)/.ready  ## does refining help? Three seeds of profiles/claim.yaml beside controls (two hours; goes on where it was); ABLATIONS=1 adds what its parts are worth
 	python -m benchmarks.claim $(if $(ABLATIONS),--ablations)
 
 local-llm: $(VENV)/.ready-llm  ## a small language model behind an endpoint of this machine, until Ctrl-C

@@ -329,7 +329,7 @@ def _by_step(table: Path, params: Tree) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is left out: other values, or other inputs of some stages, from the first stage that they concern."""
+    """What is left out or done otherwise: other values or inputs of some stages, from the first that they concern."""
 
     name: str
     says: str
@@ -338,9 +338,14 @@ class Ablation:
     shows: tuple[str, ...] = ("stage2",)  # the models that are asked; stages after the last of them are not trained
     start: str = ""  # of Stage 2, where it does not start from Stage 1
     all_supervised: bool = False
+    times: int = 1  # as many steps of Stage 2
 
 
 TASKS_WITHOUT = {"generate": 0.6, "generate_detailed": 0.16, "caption": 0.14, "analyse": 0.1}
+TASKS_ANALYSING = {
+    "generate": 0.3, "generate_detailed": 0.05, "caption": 0.06, "analyse": 0.3, "assess": 0.12, "instruct": 0.04,
+    "refine": 0.01, "refine_instructed": 0.12,
+}  # fmt: skip
 ABLATIONS = (
     Ablation("half", "everything, at half of the steps", "train_stage1", {}, ("stage2", "stage3")),
     Ablation("all supervised", "without Ignore-Incorrect", "train_stage2", {}, all_supervised=True),
@@ -350,20 +355,29 @@ ABLATIONS = (
     ),
     Ablation("no stage 1", "Stage 2 from base", "train_stage2", {}, start="base"),
     Ablation(
+        "more analyses", "a third of Stage 1 on what goals ask for", "compose", {"compose.tasks": TASKS_ANALYSING}
+    ),
+    Ablation("longer stage 2", "Stage 2 four times as long", "train_stage2", {}, times=4),
+    Ablation(
         "one evaluator", "rewarded by the evaluator alone, by no measured fact", "train_stage3",
         {"train_stage3.rewards": ONE_EVALUATOR}, ("stage3",),
     ),
 )  # fmt: skip
 
 
+def steps_of(without: Ablation, params: Tree) -> dict[str, int]:
+    """Half of the steps that the stages have otherwise; of Stage 2 as many times that as the ablation says."""
+    halves = {f"{section}.steps": max(1, _at(params, section)["steps"] // 2) for section in HALVED}
+    return halves | {"train_stage2.steps": halves["train_stage2.steps"] * without.times}
+
+
 def ablated(seed: Place, half: Place, without: Ablation) -> Place:
     """One seed's chain without one thing, at half of the steps, asked the test goals. What comes before that thing is
     taken from the chain at half of the steps."""
-    halves = {f"{section}.steps": max(1, _at(seed.params, section)["steps"] // 2) for section in HALVED}
     models = {name: seed.params["evaluate"]["models"][name] for name in without.shows}
     place = Place(
         seed.root / "ablations" / without.name.replace(" ", "-"),
-        changed(seed.params, {**halves, **without.changes, "evaluate.models": models}),
+        changed(seed.params, {**steps_of(without, seed.params), **without.changes, "evaluate.models": models}),
     )
     found = jobs(place.params)
     wanted = {"compose", "validate_examples", "train_stage1", "train_stage2"}
@@ -435,12 +449,14 @@ def together(seeds: Sequence[Mapping[tuple[str, str, str], Values]]) -> dict[tup
     }
 
 
-def compared(found: Mapping[tuple[str, str, str], Values]) -> list[Difference]:
-    """The comparisons of the claim, number by number."""
+def compared(
+    found: Mapping[tuple[str, str, str], Values], pairs: Sequence[tuple[str, str]] = COMPARED
+) -> list[Difference]:
+    """Rows against rows, number by number."""
     places = sorted({(evaluator, metric) for _, evaluator, metric in found})
     return [
         difference(found[one, *place], found[two, *place], SEEDS[0])
-        for one, two in COMPARED
+        for one, two in pairs
         for place in places
         if (one, *place) in found and (two, *place) in found and found[one, *place].values
     ]
@@ -484,7 +500,8 @@ def provenance(name: str, params: Tree) -> Tree:
 def table(found: Mapping[tuple[str, str, str], Values], spread: Mapping[tuple[str, str, str], float]) -> str:
     """Rows under the held-out evaluator, under the rewarding one, and by measured facts."""
     names = list(dict.fromkeys(row for row, *_ in found))
-    rows = [name for row in ROWS for name in sorted(names, reverse=True) if name.partition("|")[0].endswith(row)]
+    names.sort(key=lambda name: name.partition("|")[2], reverse=True)  # first before final
+    rows = [name for row in ROWS for name in names if name.partition("|")[0].endswith(row)]
     parts = []
     for evaluator, title in ((HELD_OUT, "no training has seen"), (REWARDING, "that also rewards Stage 3")):
         metrics = [metric for metric in SHOWN if any(key[1:] == (evaluator, metric) for key in found)]
@@ -556,8 +573,12 @@ def written(name: str, params: Tree, places: Mapping[int, Place], without: Mappi
         table(whole, spread), "## Step by step, clip by clip", differences_table(found), "## Gates", gates_table(told),
     ]  # fmt: skip
     if left_out:
-        ablation_rows = {row: one for name, place in without.items() for row, one in _named(name, values_of(place))}
-        text += ["## Ablations, one seed, half of the steps", table(ablation_rows, {})]
+        meant = [f"- `{one.name}`: {one.says}" for one in ABLATIONS if one.name in without]
+        alone = {row: one for name, place in without.items() for row, one in _named(name, values_of(place))}
+        text += [
+            "## Ablations, one seed, half of the steps", "\n".join(meant), table(alone, {}),
+            differences_table(compared(alone, against_half(alone))),
+        ]  # fmt: skip
     with whole_file(to / "claim.md") as aside:
         aside.write_text("\n\n".join(text) + "\n", encoding="utf-8")
 
@@ -566,7 +587,14 @@ def _named(name: str, found: Mapping[tuple[str, str, str], Values]) -> Iterator[
     """Rows of Stages 2 and 3 under an ablation's name."""
     for (row, evaluator, metric), one in found.items():
         if row.startswith(("stage2", "stage3")):
-            yield (f"{name}: {row}", evaluator, metric), one
+            yield (f"{name}: {row}", evaluator, metric), replace(one, row=f"{name}: {one.row}")
+
+
+def against_half(alone: Mapping[tuple[str, str, str], Values]) -> list[tuple[str, str]]:
+    """Each ablation's rows, beside the same rows of the chain that lacks nothing and had as many steps."""
+    rows = list(dict.fromkeys(row for row, *_ in alone))
+    whole = ABLATIONS[0].name
+    return [(row, f"{whole}: {row.partition(': ')[2]}") for row in rows if not row.startswith(f"{whole}: ")]
 
 
 def main(arguments: Sequence[str]) -> None:

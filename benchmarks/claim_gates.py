@@ -1,9 +1,11 @@
-"""Before any trace is trained: can a model read motions, judge them, and do as it is told? Refining rests on all three.
+"""Before any trace is trained: can a model read goals and motions, judge, and do as it is told? Refining rests on it.
 
 `python -m benchmarks.claim_gates data/models/stage1` prints the gates of a model that was trained on the eight tasks,
 `… data/models/stage2 trace` those of one that writes traces, as JSON. All goals are of the val split, all truth is
 measured:
 
+- *analysis*: what the model says that a goal asks for, held against what its words do ask for, and what its first
+  motion makes of either (does a trace lose the goal before it moves, or by moving?);
 - *recognition*: captions of real motions, read back into phases and held against the facts;
 - *judgement*: how likely "No refinements needed." is for right motions and for flawed ones: the area under the curve,
   and how often the model says it;
@@ -41,9 +43,9 @@ from irg_core.records.annotation import Analysis, Caption, Flawed, Pair, visible
 from irg_core.records.motion import Facts, MotionTokens, Phase, Split
 from irg_core.seeds import derive, rng
 from irg_core.tables import read, read_all
+from irg_core.tasks import analyse, instruct, refine, refine_instructed
 from irg_core.tasks import caption as telling
 from irg_core.tasks import generate as generating
-from irg_core.tasks import instruct, refine, refine_instructed
 
 Kind = Literal["composed", "trace"]
 SEED, BATCH, GOALS = 17, 64, 160
@@ -96,6 +98,12 @@ class World:
         right = [case for case in own if not case.missed(limits)][:goals]
         return cls(MotionTokenizer.load(Path("data/models/tokenizer")), limits, right, kept)
 
+    def analysis(self, case: Case) -> str:
+        """The one that the data engine has of this goal, or the measuring annotator's."""
+        return self.analyses.get(case.key) or kinematic.analyse(
+            {"asked": plain(case.asked), "goal": case.goal}, rng(SEED, "analysis", case.key)
+        )["analysis"]  # fmt: skip
+
     def seen(self, key: str, codes: list[int]) -> list[Phase]:
         """What measurement finds in a motion once it is decoded."""
         (rows,) = self.tokenizer.decode([codes or [0]])
@@ -127,13 +135,28 @@ class Model:
         sampling = replace(self.sampling, max_rounds=rounds, max_tokens=self.language.positions)
         return generate(self.language, prompts, mode, sampling, starts)
 
-    def generates(self, cases: Sequence[Case]) -> dict[str, list[int]]:
-        """Its own first motions."""
+    def generates(self, cases: Sequence[Case], analyses: Mapping[str, str] | None = None) -> dict[str, list[int]]:
+        """Its own first motions; in traces after its own analyses, or after these."""
+        if self.kind != "trace":
+            return self.generates_directly(cases)
+        begun = {key: _opening(analysis) for key, analysis in analyses.items()} if analyses else None
+        answers = self._said({case.key: dialogue.prompt(case.goal) for case in cases}, "enforced", begun)
+        return {key: answer.motions(self.language.vocabulary)[0] for key, answer in answers.items()}
+
+    def generates_directly(self, cases: Sequence[Case]) -> dict[str, list[int]]:
+        """Motions for the prompt of the task `generate`, which a model of traces was once trained on too."""
+        answers = self._said({c.key: generating.TEMPLATES[0].format(goal=c.goal) for c in cases}, "motion")
+        return {key: answer.motions(self.language.vocabulary)[0] for key, answer in answers.items()}
+
+    def analyses(self, cases: Sequence[Case]) -> dict[str, str]:
+        """What it says that the goals ask for."""
         if self.kind == "trace":
             answers = self._said({case.key: dialogue.prompt(case.goal) for case in cases}, "enforced")
-        else:
-            answers = self._said({c.key: generating.TEMPLATES[0].format(goal=c.goal) for c in cases}, "motion")
-        return {key: answer.motions(self.language.vocabulary)[0] for key, answer in answers.items()}
+            return {
+                key: answer.text.partition("[analyze]")[2].partition("[/analyze]")[0] for key, answer in answers.items()
+            }
+        prompts = {case.key: analyse.TEMPLATES[0].format(goal=case.goal) for case in cases}
+        return {key: answer.text.strip() for key, answer in self._said(prompts, "text").items()}
 
     def captions(self, cases: Sequence[Case]) -> dict[str, str]:
         prompts = {case.key: telling.TEMPLATES[0].format(motion=dialogue.motion(case.codes)) for case in cases}
@@ -189,11 +212,12 @@ class Model:
 
     def _begun(self, case: Case) -> str:
         """All of a trace up to the first motion, which is the case's, not the model's."""
-        analysis = self.world.analyses.get(case.key) or kinematic.analyse(
-            {"asked": plain(case.asked), "goal": case.goal}, rng(SEED, "analysis", case.key)
-        )["analysis"]  # fmt: skip
-        opening = dialogue.segments(dialogue.Trace(analysis, ()))[0].text
-        return f"{opening}[generate]{dialogue.motion(case.codes)}[/generate]"
+        return f"{_opening(self.world.analysis(case))}[generate]{dialogue.motion(case.codes)}[/generate]"
+
+
+def _opening(analysis: str) -> str:
+    """A trace's text up to its first motion."""
+    return dialogue.segments(dialogue.Trace(analysis, ()))[0].text
 
 
 def _judged(told: tuple[str, str]) -> str:
@@ -211,6 +235,21 @@ def _asked(case: Case, told: Mapping[str, tuple[str, str]] | None) -> str:
 
 
 # ---- the gates -------------------------------------------------------------------------------------------------------
+
+
+def analysis(model: Model, world: World) -> dict[str, float]:
+    """How often goals are analysed to the letter, and how many first motions do what their goal asks for."""
+    cases = [case for case in world.own if case.key in world.analyses]
+    true = {case.key: world.analyses[case.key] for case in cases}
+    said = model.analyses(cases)
+    found = {
+        "analysed to the letter": _share([said[key] == true[key] for key in true]),
+        "fulfilled when asked directly": _fulfilled(cases, model.generates_directly(cases), world),
+    }
+    if model.kind == "trace":
+        found["fulfilled after its own analysis"] = _fulfilled(cases, model.generates(cases), world)
+        found["fulfilled after the true analysis"] = _fulfilled(cases, model.generates(cases, true), world)
+    return found
 
 
 def recognition(model: Model, world: World) -> dict[str, float]:
@@ -350,7 +389,7 @@ def tried(model: Model) -> list[Case]:
 
 
 def gates(folder: Path, kind: Kind, goals: int) -> dict[str, Any]:
-    """All three, and which of `WANTED` are passed."""
+    """All four, and which of `WANTED` are passed."""
     world = World.load(goals)
     model = Model(folder, kind, world)
     own = tried(model)
@@ -361,6 +400,7 @@ def gates(folder: Path, kind: Kind, goals: int) -> dict[str, Any]:
     found = judged | obeyed
     return {
         "model": folder.name, "goals": len(world.own), "own right": len(own) - len(wrong),
+        "analysis": analysis(model, world),
         "recognition": recognition(model, world) if kind == "composed" else {},
         "judgement": judged, "obedience": obeyed,
         "passed": {name: found.get(name, 0.0) >= least for name, least in WANTED.items()},

@@ -512,7 +512,7 @@ def _fault(folder: Path, told: str, sabotage: Callable[[], object]) -> dict[str,
     status = fork(work)
     os.close(tell)
     with os.fdopen(listen) as heard:
-        said = heard.read()[-400:]
+        said = heard.read().replace(f"{folder}", "…")[-400:]
     kept = _kept(folder)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

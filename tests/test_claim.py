@@ -108,6 +108,24 @@ def test_a_row_is_compared_with_its_control() -> None:
     assert apart.low > 0.0
 
 
+def test_an_ablation_is_compared_with_the_chain_that_lacks_nothing() -> None:
+    alone = {
+        key: one
+        for name, numbers in (("half", [0.0] * 20 + [1.0] * 10), ("more analyses", [1.0] * 30))
+        for key, one in claim._named(name, {("stage2|final", "report", "r3"): _values("stage2|final", numbers)})
+    }
+    (apart,) = claim.compared(alone, claim.against_half(alone))
+    assert (apart.one, apart.two) == ("more analyses: stage2|final", "half: stage2|final")
+    assert apart.low > 0.0
+
+
+def test_ablations_have_half_of_the_steps_but_where_length_is_what_they_change() -> None:
+    steps = {one.name: claim.steps_of(one, CI) for one in claim.ABLATIONS}
+    assert steps["half"]["train_stage2.steps"] == CI["train_stage2"]["steps"] // 2
+    assert steps["longer stage 2"]["train_stage2.steps"] == 4 * steps["half"]["train_stage2.steps"]
+    assert steps["longer stage 2"]["train_stage1.steps"] == steps["half"]["train_stage1.steps"]
+
+
 def test_chance_has_half_of_the_area_and_a_perfect_judge_all_of_it() -> None:
     assert claim_gates.auc([1.0, 2.0], [1.0, 2.0]) == 0.5
     assert claim_gates.auc([3.0, 4.0], [1.0, 2.0]) == 1.0
@@ -139,6 +157,8 @@ def test_a_seed_gets_its_gates_its_controls_and_its_table(branch: Callable[[], C
     assert {"base|only", "base+|only", "stage1+|final", "stage3|final", "real|only"} <= set(told["rows"])
     assert set(told["gates"]) == {"stage1", "stage2"}
     assert 0.0 <= told["gates"]["stage1"]["judgement"]["AUC: random"] <= 1.0
+    assert set(told["gates"]["stage1"]["analysis"]) < set(told["gates"]["stage2"]["analysis"])
+    assert "fulfilled after the true analysis" in told["gates"]["stage2"]["analysis"]
     steps = yaml.safe_load((tmp_path / "17" / "controls" / "base+" / "params.yaml").read_text())["train_stage1"][
         "steps"
     ]
