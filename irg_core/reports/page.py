@@ -137,7 +137,8 @@ def told(step: Step) -> str:
     if not parts:
         parts = ["its motions: no difference shown in any of these numbers"]
     elif rest:
-        parts.append(f"no difference shown in the other {rest} of {len(step.effects)}")
+        others = "other one" if rest == 1 else f"other {rest} of {len(step.effects)}"
+        parts.append(f"no difference shown in the {others}")
     return "; ".join([*parts, *([f"its judging: it {step.judging}"] if step.judging else [])])
 
 

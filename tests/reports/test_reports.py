@@ -220,7 +220,7 @@ def test_of_many_numbers_that_changed_it_is_said_how_many() -> None:
     still = Effect("motion", "foot skate", 1.0, 1.0, -0.5, 0.5, 1.0, "no difference shown")
     assert (
         page.told(Step("a", "b", [*many, still], []))
-        == "worse in 7 of 8 numbers; no difference shown in the other 1 of 8"
+        == "worse in 7 of 8 numbers; no difference shown in the other one"
     )
 
 
