@@ -219,8 +219,7 @@ def test_of_many_numbers_that_changed_it_is_said_how_many() -> None:
     many = [Effect("motion", f"number {place}", 1.0, 2.0, 0.5, 1.5, 0.001, "worse") for place in range(7)]
     still = Effect("motion", "foot skate", 1.0, 1.0, -0.5, 0.5, 1.0, "no difference shown")
     assert (
-        page.told(Step("a", "b", [*many, still], []))
-        == "worse in 7 of 8 numbers; no difference shown in the other one"
+        page.told(Step("a", "b", [*many, still], [])) == "worse in 7 of 8 numbers; no difference shown in the other one"
     )
 
 
