@@ -355,7 +355,7 @@ ABLATIONS = (
     ),
     Ablation("no stage 1", "Stage 2 from base", "train_stage2", {}, start="base"),
     Ablation(
-        "more analyses", "a third of Stage 1 on what goals ask for", "compose", {"compose.tasks": TASKS_ANALYSING}
+        "more analyses", "30 % of Stage 1 on what goals ask for", "compose", {"compose.tasks": TASKS_ANALYSING}
     ),
     Ablation("longer stage 2", "Stage 2 four times as long", "train_stage2", {}, times=4),
     Ablation(

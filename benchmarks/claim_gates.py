@@ -125,6 +125,7 @@ class Model:
     def __init__(self, folder: Path, kind: Kind, world: World) -> None:
         self.language, self.kind, self.world = Language.load(folder), kind, world
         self.sampling = section("evaluate.sampling", Sampling)
+        self._traces = dict[str, Answer]()  # of its own, by goal
 
     def _said(
         self, prompts: Mapping[str, str], mode: Mode, begun: Mapping[str, str] | None = None, rounds: int = 1
@@ -135,12 +136,21 @@ class Model:
         sampling = replace(self.sampling, max_rounds=rounds, max_tokens=self.language.positions)
         return generate(self.language, prompts, mode, sampling, starts)
 
+    def _own(self, cases: Sequence[Case]) -> dict[str, Answer]:
+        """Traces of its own, up to the first judgement; several gates read them, and they are made once."""
+        new = {case.key: dialogue.prompt(case.goal) for case in cases if case.key not in self._traces}
+        self._traces |= self._said(new, "enforced")
+        return {case.key: self._traces[case.key] for case in cases}
+
     def generates(self, cases: Sequence[Case], analyses: Mapping[str, str] | None = None) -> dict[str, list[int]]:
         """Its own first motions; in traces after its own analyses, or after these."""
         if self.kind != "trace":
             return self.generates_directly(cases)
-        begun = {key: _opening(analysis) for key, analysis in analyses.items()} if analyses else None
-        answers = self._said({case.key: dialogue.prompt(case.goal) for case in cases}, "enforced", begun)
+        if analyses is None:
+            answers = self._own(cases)
+        else:
+            begun = {key: _opening(analysis) for key, analysis in analyses.items()}
+            answers = self._said({case.key: dialogue.prompt(case.goal) for case in cases}, "enforced", begun)
         return {key: answer.motions(self.language.vocabulary)[0] for key, answer in answers.items()}
 
     def generates_directly(self, cases: Sequence[Case]) -> dict[str, list[int]]:
@@ -151,10 +161,8 @@ class Model:
     def analyses(self, cases: Sequence[Case]) -> dict[str, str]:
         """What it says that the goals ask for."""
         if self.kind == "trace":
-            answers = self._said({case.key: dialogue.prompt(case.goal) for case in cases}, "enforced")
-            return {
-                key: answer.text.partition("[analyze]")[2].partition("[/analyze]")[0] for key, answer in answers.items()
-            }
+            said = {key: answer.text for key, answer in self._own(cases).items()}
+            return {key: text.partition("[analyze]")[2].partition("[/analyze]")[0] for key, text in said.items()}
         prompts = {case.key: analyse.TEMPLATES[0].format(goal=case.goal) for case in cases}
         return {key: answer.text.strip() for key, answer in self._said(prompts, "text").items()}
 
@@ -237,19 +245,22 @@ def _asked(case: Case, told: Mapping[str, tuple[str, str]] | None) -> str:
 # ---- the gates -------------------------------------------------------------------------------------------------------
 
 
-def analysis(model: Model, world: World) -> dict[str, float]:
-    """How often goals are analysed to the letter, and how many first motions do what their goal asks for."""
-    cases = [case for case in world.own if case.key in world.analyses]
+def analysis(model: Model, own: Sequence[Case]) -> dict[str, float]:
+    """How often goals are analysed to the letter, and how many first motions do what their goal asks for; `own` are the
+    model's first tries."""
+    world = model.world
+    cases = [case for case in own if case.key in world.analyses]
     true = {case.key: world.analyses[case.key] for case in cases}
     said = model.analyses(cases)
-    found = {
-        "analysed to the letter": _share([said[key] == true[key] for key in true]),
+    found = {"analysed to the letter": _share([said[key] == true[key] for key in true])}
+    tried_right = _share([not case.missed(world.limits) for case in cases])
+    if model.kind == "composed":
+        return found | {"fulfilled when asked directly": tried_right}
+    return found | {
         "fulfilled when asked directly": _fulfilled(cases, model.generates_directly(cases), world),
+        "fulfilled after its own analysis": tried_right,
+        "fulfilled after the true analysis": _fulfilled(cases, model.generates(cases, true), world),
     }
-    if model.kind == "trace":
-        found["fulfilled after its own analysis"] = _fulfilled(cases, model.generates(cases), world)
-        found["fulfilled after the true analysis"] = _fulfilled(cases, model.generates(cases, true), world)
-    return found
 
 
 def recognition(model: Model, world: World) -> dict[str, float]:
@@ -400,7 +411,7 @@ def gates(folder: Path, kind: Kind, goals: int) -> dict[str, Any]:
     found = judged | obeyed
     return {
         "model": folder.name, "goals": len(world.own), "own right": len(own) - len(wrong),
-        "analysis": analysis(model, world),
+        "analysis": analysis(model, own),
         "recognition": recognition(model, world) if kind == "composed" else {},
         "judgement": judged, "obedience": obeyed,
         "passed": {name: found.get(name, 0.0) >= least for name, least in WANTED.items()},
